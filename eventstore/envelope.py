@@ -1,0 +1,129 @@
+"""How an event stands in the log: a CloudEvents 1.0 document in JSON, chained to its predecessor.
+
+The extension attributes are Sagacity's: `stream` (category/id), `streamversion`, `schemaversion`, `correlationid`,
+`causationid`, `actor`, `tenant`, `traceparent` and `previoushash`, the SHA-256 of the bytes of the stream's
+previous event. Nothing of an event is kept outside these bytes, so the chain covers all of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+import msgspec
+
+from eventstore.errors import HistoryBroken
+
+SOURCE: Final = "/sagacity"
+NO_HASH: Final = ""
+
+
+class StreamId(NamedTuple):
+    """One aggregate's stream: its category (`deployment`) and its id."""
+
+    category: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.category}/{self.id}"
+
+    @classmethod
+    def parse(cls, text: str) -> StreamId:
+        category, _, name = text.partition("/")
+        return cls(category, name)
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """Who caused what follows, why, and within which conversation; `time` is the moment of the decision."""
+
+    time: datetime
+    actor: str
+    correlation_id: str
+    causation_id: str | None = None
+    tenant: str | None = None
+    traceparent: str | None = None
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The stored form. Field names are those of CloudEvents."""
+
+    specversion: str
+    id: str
+    source: str
+    type: str
+    time: datetime
+    datacontenttype: str
+    stream: str
+    streamversion: int
+    correlationid: str
+    actor: str
+    causationid: str | None = None
+    tenant: str | None = None
+    traceparent: str | None = None
+    schemaversion: int = 1
+    previoushash: str = NO_HASH
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """An event as the log holds it: its position (from 1, without gaps), its document and the exact bytes."""
+
+    position: int
+    envelope: Envelope
+    raw: bytes
+
+    @property
+    def stream(self) -> StreamId:
+        return StreamId.parse(self.envelope.stream)
+
+    @property
+    def version(self) -> int:
+        return self.envelope.streamversion
+
+    @property
+    def type(self) -> str:
+        return self.envelope.type
+
+    @property
+    def time(self) -> datetime:
+        return self.envelope.time
+
+    @property
+    def hash(self) -> str:
+        return hash_of(self.raw)
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Envelope)
+
+
+def encode(envelope: Envelope) -> bytes:
+    return _encoder.encode(envelope)
+
+
+def recorded(position: int, raw: bytes) -> Recorded:
+    """Raises HistoryBroken when the bytes are no event document."""
+    try:
+        return Recorded(position, _decoder.decode(raw), raw)
+    except msgspec.DecodeError as error:
+        raise HistoryBroken(f"position {position} holds no event document: {error}") from error
+
+
+def hash_of(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest()
+
+
+def new_id() -> str:
+    """A UUID of version 7 (RFC 9562): ordered by time of creation, to the millisecond."""
+    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
