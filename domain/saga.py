@@ -136,13 +136,17 @@ class NotStarted(Struct, frozen=True, tag="not_started"):
 
 
 class Running(Struct, frozen=True, tag="running"):
-    """`step` is the one under way; `completed` are those behind it, in order. `compensating` says why, if so."""
+    """`step` is the one under way, with its timeout in seconds; `completed` are those behind it, in order.
+
+    `compensating` and `paused` say why, if so.
+    """
 
     kind: str
     subject: str
     steps: tuple[str, ...]
     input: Raw
     step: str | None = None
+    timeout: float = 0.0
     completed: tuple[str, ...] = ()
     effects: tuple[Effect, ...] = ()
     attempts: int = 0
@@ -216,8 +220,8 @@ def evolve(state: State, event: Event) -> State:
             return Running(kind, subject, steps, input)
         case _, (NotStarted() | Ended()):
             return state
-        case StepStarted(step), Running():
-            return structs.replace(state, step=step, attempts=0)
+        case StepStarted(step, timeout), Running():
+            return structs.replace(state, step=step, timeout=timeout, attempts=0)
         case EffectPlanned(key, step, operation, undo), Running():
             return structs.replace(state, effects=(*state.effects, Effect(key, step, operation, undo)))
         case EffectKept(key, result), Running():

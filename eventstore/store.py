@@ -35,11 +35,15 @@ _json = msgspec.json.Encoder()
 
 
 class StreamWrite(msgspec.Struct, frozen=True):
-    """New events for one stream that stands at `expected_version` (0: it does not exist yet)."""
+    """New events for one stream that stands at `expected_version` (0: it does not exist yet).
+
+    A `context` of its own replaces the one of the whole append.
+    """
 
     stream: StreamId
     expected_version: int
     events: Sequence[msgspec.Struct]
+    context: Context | None = None
 
 
 class Appended(msgspec.Struct, frozen=True):
@@ -94,8 +98,13 @@ class EventStore:
         after `timeout` seconds.
         """
         documents: list[tuple[Envelope, bytes]] = []
+        ends: dict[StreamId, str] = {}
         for write in writes:
-            documents += self._chain(write, await self._head_hash(write.stream, write.expected_version), context)
+            previous = ends.get(write.stream) or await self._head_hash(write.stream, write.expected_version)
+            chained = self._chain(write, previous, write.context or context)
+            if chained:
+                documents += chained
+                ends[write.stream] = hash_of(chained[-1][1])
         messages = [
             Message(event_subject(self.location, StreamId.parse(envelope.stream), envelope.streamversion), raw)
             for envelope, raw in documents

@@ -167,10 +167,7 @@ class CommandHandler:
                 working[stream] = (aggregate.version, aggregate.state)
             return working[stream]
 
-        decisions: list[_Decision] = []
-        for addressed in commands:
-            decisions.append(await self._decide_one(addressed, load, working))
-        return decisions
+        return [await self._decide_one(addressed, load, working) for addressed in commands]
 
     async def _decide_one(
         self, addressed: _Addressed, load: Any, working: dict[StreamId, tuple[int, Any]]

@@ -1,0 +1,185 @@
+"""One saga under way: ask the plan, perform, record, ask again, until it waits for somebody else or has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from domain import saga
+from eventstore.envelope import Context, Recorded, StreamId, now
+from eventstore.errors import LogUnavailable, WrongVersion
+from eventstore.store import EventStore, StreamWrite
+from sagas.definition import Cancelled, Decision, Outcome, Perform, Refused, SagaDefinition, Stumbled, TimedOut, Told
+from sagas.timers import Due, drop_timers, set_timer
+
+log = logging.getLogger(__name__)
+
+
+class Refusals(Exception):
+    """An aggregate refused a saga's command; nothing of the decision was written."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.refused = Refused(name, reason)
+
+
+class Tell(Protocol):
+    """Hands commands to their aggregates, in one atomic write with the saga's own events.
+
+    `ids` are deterministic: the same decision in the same state gives the same commands. Raises Refusals, or
+    WrongVersion when the saga's stream has moved on, or LogUnavailable.
+    """
+
+    async def __call__(
+        self, commands: Sequence[Told], ids: Sequence[str], also: StreamWrite, context: Context
+    ) -> None: ...
+
+
+class Instance:
+    """Drives one saga. `give` hands it an input; `finished` is set when nothing is left to do for now."""
+
+    def __init__(self, store: EventStore, tell: Tell, definition: SagaDefinition, saga_id: str) -> None:
+        self._store = store
+        self._tell = tell
+        self._definition = definition
+        self._id = saga_id
+        self._stream = StreamId(saga.saga.category, saga_id)
+        self._inputs: deque[saga.Started | Outcome | None] = deque()
+        self._news = asyncio.Event()
+        self._state: saga.State = saga.NotStarted()
+        self._version = 0
+        self._first: Recorded | None = None
+        self._step_started: datetime | None = None
+
+    def give(self, input: saga.Started | Outcome | None, cause: Recorded | None = None) -> None:
+        """None means: look again (somebody wrote to the saga's stream)."""
+        if cause is not None and self._first is None:
+            self._first = cause
+        self._inputs.append(input)
+        self._news.set()
+
+    async def run(self) -> None:
+        """Until the saga waits for somebody else or has ended. The log being away only delays it."""
+        while True:
+            try:
+                await self._reload()
+                await self._drive()
+                return
+            except WrongVersion:
+                continue
+            except LogUnavailable as error:
+                log.warning("saga %s waits for the log: %s", self._id, error)
+                await asyncio.sleep(0.5)
+
+    async def _drive(self) -> None:
+        while True:
+            while self._inputs:
+                await self._take(self._inputs[0])
+                self._inputs.popleft()
+            if not isinstance(self._state, saga.Running):
+                return await self._leave()
+            match self._definition.plan(self._state):
+                case None:
+                    return
+                case Decision() as decision:
+                    await self._record(decision)
+                case Perform() as what:
+                    await self._attempt(what)
+
+    async def _take(self, input: saga.Started | Outcome | None) -> None:
+        match input:
+            case saga.Started():
+                if isinstance(self._state, saga.NotStarted):
+                    await self._record(Decision((input,)))
+            case None:
+                await self._reload()
+            case _:
+                if isinstance(self._state, saga.Running):
+                    await self._record(self._definition.react(self._state, input))
+
+    async def _attempt(self, what: Perform) -> None:
+        """Perform, unless news comes first that may make it pointless (a timeout, a cancellation)."""
+        assert isinstance(self._state, saga.Running)
+        self._news.clear()
+        if not what.undo:
+            await self._arm_timer()
+        performing = asyncio.ensure_future(self._definition.perform(self._state, what))
+        try:
+            while not performing.done():
+                if not what.undo and any(isinstance(given, TimedOut | Cancelled) for given in self._inputs):
+                    return
+                await self._news_or(performing)
+            outcome = performing.result()
+        finally:
+            await _end(performing)
+        await self._record(self._definition.react(self._state, outcome))
+        if isinstance(outcome, Stumbled):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), outcome.delay)
+
+    async def _news_or(self, performing: asyncio.Future[Outcome]) -> None:
+        news = asyncio.ensure_future(self._news.wait())
+        await asyncio.wait({performing, news}, return_when=asyncio.FIRST_COMPLETED)
+        await _end(news)
+        self._news.clear()
+
+    async def _record(self, decision: Decision) -> None:
+        if not decision.events and not decision.commands:
+            return
+        write = StreamWrite(self._stream, self._version, decision.events, self._context())
+        ids = [f"{self._id}-{self._version + 1}-{number}" for number in range(1, len(decision.commands) + 1)]
+        try:
+            await self._tell(decision.commands, ids, write, self._context())
+        except Refusals as refusal:
+            assert isinstance(self._state, saga.Running)
+            return await self._record(self._definition.react(self._state, refusal.refused))
+        self._evolve(decision.events, write.context.time if write.context else now())
+
+    def _evolve(self, events: Sequence[saga.Event], time: datetime) -> None:
+        for event in events:
+            self._state = saga.evolve(self._state, event)
+            self._version += 1
+            if isinstance(event, saga.StepStarted):
+                self._step_started = time
+
+    async def _reload(self) -> None:
+        events = await self._store.load(self._stream, latest=True)
+        if events:
+            self._first = events[0]
+        self._state, self._version, self._step_started = saga.NotStarted(), 0, None
+        for event in events:
+            self._evolve([self._store.decode(event)], event.time)
+
+    async def _arm_timer(self) -> None:
+        """Again at every attempt: a timer that a crash prevented is set now, one that is set stays as it is."""
+        if isinstance(self._state, saga.Running) and self._state.step and self._step_started:
+            due = Due(self._id, f"{self._state.step}-timeout")
+            deadline = self._step_started + timedelta(seconds=self._state.timeout)
+            await set_timer(self._store.connection, due, deadline)
+
+    async def _leave(self) -> None:
+        if isinstance(self._state, saga.Ended):
+            with contextlib.suppress(LogUnavailable):
+                await drop_timers(self._store.connection, self._id)
+
+    def _context(self) -> Context:
+        first = self._first.envelope if self._first else None
+        return Context(
+            time=now(),
+            actor=f"saga:{self._definition.kind}",
+            correlation_id=first.correlationid if first else self._id,
+            causation_id=f"{self._stream}/{self._version}" if self._version else (first.id if first else None),
+            tenant=first.tenant if first else None,
+            traceparent=first.traceparent if first else None,
+        )
+
+
+async def _end(task: asyncio.Future[Any]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError, Exception):
+        await task

@@ -1,0 +1,178 @@
+"""Runs sagas: wakes them by events and timers, and keeps each wake-up unacknowledged until the saga rests.
+
+What is unacknowledged is what is under way: after a crash the log's server delivers it again, here or in another
+process, and the saga goes on from its own stream. Nothing about running sagas is kept anywhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js.client import JetStreamContext
+
+from domain import saga
+from eventstore.envelope import Recorded, recorded
+from eventstore.errors import EventStoreError, LogUnavailable
+from eventstore.store import EventStore
+from eventstore.streams import ask, error_code
+from eventstore.subjects import category_filter
+from sagas import timers
+from sagas.definition import Outcome, SagaDefinition, TimedOut
+from sagas.instance import Instance, Tell
+
+log = logging.getLogger(__name__)
+
+_ACK_WAIT: Final = 5.0
+"""Seconds until the wake-ups of a crashed process are delivered again."""
+
+_IN_FLIGHT: Final = 2_000
+_CONSUMER: Final = "sagas"
+
+
+class SagaRunner:
+    """Any number of processes may run one each: effects are keyed and the saga's stream has one writer per version."""
+
+    def __init__(self, store: EventStore, tell: Tell, definitions: Sequence[SagaDefinition]) -> None:
+        self._store = store
+        self._tell = tell
+        self._definitions = {definition.kind: definition for definition in definitions}
+        self._running: dict[str, tuple[Instance, asyncio.Task[None]]] = {}
+        self._held: dict[str, list[Msg]] = {}
+        self.ready = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until cancelled; then hands what is under way to whoever comes next."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._consume(self._store.location.stream, self._event_subjects(), self._on_event))
+                group.create_task(self._consume(timers.STREAM, [f"{timers.DUE}.>"], self._on_timer))
+                group.create_task(self._keep_hold())
+        finally:
+            await self._release()
+
+    def _event_subjects(self) -> list[str]:
+        categories = {c for definition in self._definitions.values() for c in definition.categories}
+        return [category_filter(self._store.location, c) for c in sorted(categories | {saga.saga.category})]
+
+    async def _consume(self, stream: str, subjects: list[str], receive: Callable[[Msg], Awaitable[None]]) -> None:
+        """Pull from a durable consumer for ever; an outage of the server only interrupts."""
+        while True:
+            try:
+                subscription = await self._subscribe(stream, subjects)
+                self.ready.set()
+                while True:
+                    with contextlib.suppress(TimeoutError):
+                        for message in await subscription.fetch(100, timeout=5):
+                            await receive(message)
+            except (NatsError, OSError, LogUnavailable) as error:
+                log.warning("the saga runner waits for %s: %s", stream, error)
+                await asyncio.sleep(0.2)
+
+    async def _subscribe(self, stream: str, subjects: list[str]) -> JetStreamContext.PullSubscription:
+        answer = await ask(
+            self._store.connection,
+            f"CONSUMER.CREATE.{stream}.{_CONSUMER}",
+            {
+                "stream_name": stream,
+                "config": {
+                    "durable_name": _CONSUMER,
+                    "name": _CONSUMER,
+                    "filter_subjects": subjects,
+                    "deliver_policy": "all",
+                    "ack_policy": "explicit",
+                    "ack_wait": int(_ACK_WAIT * 1e9),
+                    "max_ack_pending": _IN_FLIGHT,
+                    "max_deliver": -1,
+                },
+            },
+        )
+        if error_code(answer):
+            raise LogUnavailable(answer["error"]["description"])
+        context: JetStreamContext = self._store.connection.jetstream()  # pyright: ignore[reportUnknownMemberType]
+        return await context.pull_subscribe_bind(durable=_CONSUMER, stream=stream)
+
+    async def _on_event(self, message: Msg) -> None:
+        try:
+            event = recorded(message.metadata.sequence.stream, message.data)
+            woken = self._woken(event, self._store.decode(event))
+        except EventStoreError:
+            log.exception("an event that cannot be read wakes no saga; it stays pending")
+            return
+        if woken is None:
+            await message.ack()
+        else:
+            definition, saga_id, input = woken
+            self._wake(definition, saga_id, input, message, event)
+
+    def _woken(self, event: Recorded, data: Any) -> tuple[SagaDefinition, str, Any] | None:
+        if isinstance(data, saga.Resumed):
+            kind = event.stream.id.partition("-")[0]
+            return (self._definitions[kind], event.stream.id, None) if kind in self._definitions else None
+        for definition in self._definitions.values():
+            if event.stream.category in definition.categories:
+                heard = definition.listens(event, data)
+                if heard is not None:
+                    return definition, *heard
+        return None
+
+    async def _on_timer(self, message: Msg) -> None:
+        due = msgspec.json.decode(message.data, type=timers.Due)
+        definition = self._definitions.get(due.saga_id.partition("-")[0])
+        if definition is None:
+            return await message.ack()
+        self._wake(definition, due.saga_id, TimedOut(due.timer), message, None)
+
+    def _wake(
+        self,
+        definition: SagaDefinition,
+        saga_id: str,
+        input: saga.Started | Outcome | None,
+        message: Msg,
+        cause: Recorded | None,
+    ) -> None:
+        self._held.setdefault(saga_id, []).append(message)
+        known = self._running.get(saga_id)
+        if known is not None and not known[1].done():
+            return known[0].give(input, cause)
+        instance = Instance(self._store, self._tell, definition, saga_id)
+        instance.give(input, cause)
+        task = asyncio.create_task(self._drive(saga_id, instance))
+        self._running[saga_id] = (instance, task)
+
+    async def _drive(self, saga_id: str, instance: Instance) -> None:
+        try:
+            await instance.run()
+        except Exception:
+            # Left pending: delivered again after the ack wait, so a passing cause heals and a lasting one shows.
+            log.exception("saga %s stopped unexpectedly", saga_id)
+            self._held.pop(saga_id, None)
+            self._running.pop(saga_id, None)
+            return
+        del self._running[saga_id]
+        for message in self._held.pop(saga_id, []):
+            with contextlib.suppress(NatsError, OSError):
+                await message.ack()
+
+    async def _keep_hold(self) -> None:
+        """Tell the server, in time, that the sagas under way are alive."""
+        while True:
+            await asyncio.sleep(_ACK_WAIT / 3)
+            for message in [message for held in self._held.values() for message in held]:
+                with contextlib.suppress(NatsError, OSError):
+                    await message.in_progress()
+
+    async def _release(self) -> None:
+        for _, task in self._running.values():
+            task.cancel()
+        await asyncio.gather(*(task for _, task in self._running.values()), return_exceptions=True)
+        for message in [message for held in self._held.values() for message in held]:
+            with contextlib.suppress(NatsError, OSError):
+                await message.nak()
+        self._held.clear()

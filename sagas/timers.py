@@ -1,0 +1,73 @@
+"""Durable timers: a message that the log's server itself delivers later, whatever has crashed in between.
+
+A timer is a scheduled message on `timer.<saga>.<name>`; when it is due it appears on `due.<saga>.<name>`. It may
+fire late or twice, so whoever receives it asks the state whether it still matters.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from nats.errors import Error as NatsError
+
+from eventstore.connection import Connection
+from eventstore.errors import LogUnavailable
+from eventstore.streams import ask, error_code
+
+STREAM: Final = "TIMERS"
+DUE: Final = "due"
+_SCHEDULED: Final = "timer"
+_ALREADY_THERE: Final = 10058
+
+
+class Due(msgspec.Struct, frozen=True):
+    """The body of a timer: whose it is and what it is called."""
+
+    saga_id: str
+    timer: str
+
+
+async def create_timers(connection: Connection, *, replicas: int = 1) -> None:
+    """Create the stream of timers if it is not there. Raises LogUnavailable."""
+    answer = await ask(connection, f"STREAM.CREATE.{STREAM}", _configuration(replicas))
+    if error_code(answer) not in (0, _ALREADY_THERE):
+        raise LogUnavailable(answer["error"]["description"])
+
+
+def _configuration(replicas: int) -> dict[str, Any]:
+    return {
+        "name": STREAM,
+        "subjects": [f"{_SCHEDULED}.>", f"{DUE}.>"],
+        "storage": "file",
+        "retention": "limits",
+        "max_age": 90 * 24 * 3600 * 10**9,
+        "allow_msg_schedules": True,
+        "allow_rollup_hdrs": True,
+        "num_replicas": replicas,
+    }
+
+
+async def set_timer(connection: Connection, due: Due, at: datetime) -> None:
+    """Set or move a timer; one in the past fires at once. Raises LogUnavailable."""
+    try:
+        ack = await connection.request(
+            f"{_SCHEDULED}.{due.saga_id}.{due.timer}",
+            msgspec.json.encode(due),
+            timeout=5,
+            headers={
+                "Nats-Schedule": f"@at {at.astimezone(UTC).strftime('%Y-%m-%dT%H:%M:%S.%fZ')}",
+                "Nats-Schedule-Target": f"{DUE}.{due.saga_id}.{due.timer}",
+            },
+        )
+    except (NatsError, OSError, TimeoutError) as error:
+        raise LogUnavailable(f"timer not set: {error}") from error
+    refusal = msgspec.json.decode(ack.data).get("error")
+    if refusal:
+        raise LogUnavailable(f"timer not set: {refusal.get('description')}")
+
+
+async def drop_timers(connection: Connection, saga_id: str) -> None:
+    """Remove what is still scheduled for a saga that has ended. A timer that is missed does no harm."""
+    await ask(connection, f"STREAM.PURGE.{STREAM}", {"filter": f"{_SCHEDULED}.{saga_id}.*"})
