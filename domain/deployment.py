@@ -97,7 +97,9 @@ class StartRollback(Struct, frozen=True, tag="deployment.start_rollback"):
 
 
 class Complete(Struct, frozen=True, tag="deployment.complete"):
-    pass
+    """`url` is where the stack answers."""
+
+    url: str = ""
 
 
 class ConcludeRollback(Struct, frozen=True, tag="deployment.conclude_rollback"):
@@ -152,6 +154,7 @@ class StepCompensated(Struct, frozen=True, tag="deployment.step_compensated"):
 
 class Completed(Struct, frozen=True, tag="deployment.completed"):
     version: str
+    url: str = ""
 
 
 class RolledBack(Struct, frozen=True, tag="deployment.rolled_back"):
@@ -254,8 +257,8 @@ def _decide_forward(command: Report, state: Rolling) -> tuple[Event, ...] | Refu
         case Complete() if set(state.done) != set(STEPS):
             missing = ", ".join(step for step in STEPS if step not in state.done)
             return Refusal("steps_missing", f"not done yet: {missing}")
-        case Complete():
-            return (Completed(state.version),)
+        case Complete(url):
+            return (Completed(state.version, url),)
         case CompensateStep() | ConcludeRollback():
             return Refusal("rollback_not_started", "the deployment is on its way forward")
 

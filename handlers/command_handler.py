@@ -50,6 +50,10 @@ class _Decision(NamedTuple):
     writes: list[StreamWrite]
     refused: bool
 
+    @property
+    def changes_nothing(self) -> bool:
+        return len(self.writes) == 1
+
 
 class CommandHandler:
     """Safe for any number of concurrent callers; one a process."""
@@ -135,6 +139,10 @@ class CommandHandler:
             if attempt:
                 await asyncio.sleep(random.uniform(0, min(0.1, 0.002 * 2**attempt)))
             decisions = await self._decide(commands, latest)
+            if not latest and any(decision.changes_nothing for decision in decisions):
+                # Nothing written means nothing checked by the log: a cached state may be another process's past.
+                latest = True
+                decisions = await self._decide(commands, latest)
             refused = [decision for decision in decisions if decision.refused]
             chosen = refused or decisions
             writes = [write for decision in chosen for write in decision.writes]
@@ -160,10 +168,10 @@ class CommandHandler:
         """Decide one command after the other, each on the state that the ones before it leave behind."""
         working: dict[StreamId, tuple[int, Any]] = {}
 
-        async def load(decider: Decider[Any, Any, Any], id: str) -> tuple[int, Any]:
+        async def load(decider: Decider[Any, Any, Any], id: str, sure: bool = False) -> tuple[int, Any]:
             stream = StreamId(decider.category, id)
             if stream not in working:
-                aggregate = await self._aggregates.load(decider, id, latest=latest)
+                aggregate = await self._aggregates.load(decider, id, latest=latest or sure)
                 working[stream] = (aggregate.version, aggregate.state)
             return working[stream]
 
@@ -181,7 +189,7 @@ class CommandHandler:
             return _refused(addressed, version, refusal)
 
         async def state_of(decider: Decider[Any, Any, Any], id: str) -> Any:
-            return (await load(decider, id))[1]
+            return (await load(decider, id, True))[1]
 
         parts = await resolve(addressed.decider, addressed.stream.id, addressed.command, state_of)
         if isinstance(parts, Refusal):

@@ -120,7 +120,7 @@ def plan(state: saga.Running) -> Decision | Perform | None:
     if state.step is not None:
         return _perform(state, rollout, cast("Step", state.step))
     remaining: list[Step] = [step for step in STEPS if step not in state.completed]
-    return _begin(rollout, remaining[0]) if remaining else _complete(rollout)
+    return _begin(rollout, remaining[0]) if remaining else _complete(state, rollout)
 
 
 def _plan_backward(state: saga.Running, rollout: Rollout) -> Decision | Perform:
@@ -153,10 +153,11 @@ def _perform(state: saga.Running, rollout: Rollout, step: Step) -> Perform:
     return Perform(step, step)
 
 
-def _complete(rollout: Rollout) -> Decision:
+def _complete(state: saga.Running, rollout: Rollout) -> Decision:
+    url = state.effect(rollout.key("switch")).result
     return Decision(
         (saga.Completed(),),
-        (_tell(rollout, deployment.Complete()), _settle(rollout, rollout.live)),
+        (_tell(rollout, deployment.Complete(url)), _settle(rollout, rollout.live)),
     )
 
 

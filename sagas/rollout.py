@@ -74,8 +74,7 @@ async def _attempt(target: Target, rollout: Rollout, what: Perform) -> str:
         case "health":
             return await _until_healthy(target, rollout, start)
         case "switch":
-            await target.switch(key, rollout.front, start)
-            return f"{rollout.front} leads to version {rollout.version}"
+            return await target.switch(key, rollout.front, start)
         case "retire" if what.key is None or previous is None:
             return "there was no release before"
         case "retire":
