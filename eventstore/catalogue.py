@@ -71,11 +71,11 @@ class Catalogue:
             if envelope.schemaversion == current:
                 return self._decoders[envelope.type].decode(envelope.data)
             return msgspec.convert(self._upcast(envelope, current), self._types[envelope.type])
-        except msgspec.ValidationError as error:
+        except (msgspec.MsgspecError, LookupError, TypeError, ValueError) as error:
             raise UnknownEvent(f"{envelope.type} {envelope.id}: {error}") from error
 
     def _upcast(self, envelope: Envelope, current: int) -> dict[str, Any]:
-        data: dict[str, Any] = msgspec.json.decode(envelope.data)
+        data = msgspec.json.decode(envelope.data, type=dict[str, Any])
         for version in range(envelope.schemaversion, current):
             data = self._upcasters[envelope.type, version](data)
         return data

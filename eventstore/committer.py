@@ -1,29 +1,35 @@
 """Group commit: waiting appends share one atomic batch, so that one fsync carries many.
 
 A conflict costs only the write that caused it; an ambiguous outcome (timeout, leader change) is settled by reading
-the subject through the leader and comparing bytes, never by guessing. See docs/guarantees.md.
+the subject and comparing bytes, never by guessing. Writes are decided one by one: nothing is promised about the
+order of two writes that wait at the same time. See docs/guarantees.md.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import itertools
 import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
-import msgspec
-from nats.errors import Error as NatsError
-
-from eventstore.connection import Connection, publication, status
+from eventstore.connection import Connection
 from eventstore.errors import LogUnavailable, WriteTooLarge, WrongVersion
-from eventstore.streams import LogLocation, ask, error_code
+from eventstore.outcomes import look_up
+from eventstore.publisher import Ack, Message, Publisher
+from eventstore.reader import Reader
+from eventstore.streams import LogLocation
 
 MAX_BATCH: Final = 1000
 """Messages in one atomic batch: the server's limit."""
+
+MAX_WRITE_BYTES: Final = 32 * 1024 * 1024
+"""Bytes of all messages of one write: the server holds a whole batch back until its last message is there."""
+
+MAX_OPEN: Final = 20_000
+MAX_OPEN_BYTES: Final = 256 * 1024 * 1024
+"""Writes, and bytes of them, that may wait for their outcome at once; further ones are refused at once."""
 
 _MAX_BATCH_BYTES: Final = 8 * 1024 * 1024
 _FLIGHTS: Final = 2
@@ -32,18 +38,13 @@ _FLIGHTS: Final = 2
 _WORTH_A_BATCH: Final = 10
 """A batch costs about as much as this many pipelined single publishes (benchmarks/append.py)."""
 
+_PAUSE: Final = 0.02
+_LONGEST_PAUSE: Final = 1.0
+
 _TOO_LARGE: Final = frozenset({10054, 10199})
-_OUT_OF_SPACE: Final = frozenset({10023, 10047})
-
-
-class Message(NamedTuple):
-    subject: str
-    payload: bytes
-
-
-class _Ack(msgspec.Struct):
-    seq: int = 0
-    error: dict[str, object] | None = None
+_OUT_OF_SPACE: Final = frozenset({10002, 10023, 10028, 10047})
+_PASSING: Final = frozenset({10008, 10009, 10164, 10210})
+"""Refusals that blame no message: no leader, a competitor in flight, too many batches under way."""
 
 
 @dataclass(slots=True, eq=False)
@@ -53,10 +54,12 @@ class _Write:
     messages: Sequence[Message]
     done: asyncio.Future[int]
     deadline: float
-    size: int = field(init=False)
+    size: int
+    followers: list[_Write] = field(default_factory=list["_Write"])
+    """Later writes that want one of the same subjects: they wait for the outcome of this one."""
 
-    def __post_init__(self) -> None:
-        self.size = sum(len(message.payload) for message in self.messages)
+    refusal: str = ""
+    """What the log said last, where it did not say yes."""
 
 
 class Committer:
@@ -64,203 +67,210 @@ class Committer:
 
     def __init__(self, connection: Connection, location: LogLocation = LogLocation()) -> None:
         self._connection = connection
-        self._location = location
+        self._publisher = Publisher(connection)
+        self._reader = Reader(connection, location)
         self._waiting: deque[_Write] = deque()
         self._flights: set[asyncio.Task[None]] = set()
-        self._acks: dict[bytes, asyncio.Future[_Ack]] = {}
-        self._numbers = itertools.count(1)
-        self._inbox = ""
+        self._claims: dict[str, _Write] = {}
+        """The write under way for a subject."""
+        self._open = self._open_bytes = 0
+        self._closed = False
 
     async def open(self) -> Committer:
-        self._inbox = self._connection.new_inbox()
-        await self._connection.subscribe_raw(f"{self._inbox}.*", self._on_ack)
+        await self._publisher.open()
+        await self._reader.open()
         return self
 
     async def close(self) -> None:
-        """Wait for what is under way; what still waits fails with LogUnavailable."""
-        while self._waiting:
-            self._waiting.popleft().done.set_exception(LogUnavailable("the event store is closing"))
-        await asyncio.gather(*self._flights, return_exceptions=True)
+        """Wait for what is under way; what still waits fails with LogUnavailable, as does every later write."""
+        self._closed = True
+        while self._flights:
+            self._refuse_waiting()
+            await asyncio.wait(self._flights)
+        self._refuse_waiting()
+        await self._publisher.close()
+        await self._reader.close()
 
     async def commit(self, messages: Sequence[Message], *, timeout: float = 15.0) -> int:
         """Store the messages atomically; the position of the last one.
 
-        Raises WrongVersion (nothing stored), WriteTooLarge, or LogUnavailable after `timeout` seconds: then the
-        write may or may not have landed, and sending the very same messages again settles it.
+        Raises WrongVersion (nothing stored), WriteTooLarge (the same), or LogUnavailable after `timeout` seconds:
+        then the write may or may not have landed, and sending the very same messages again settles it.
+        LogUnavailable is raised at once, with nothing sent, while too many writes wait. Raises ValueError for
+        no messages or two for one subject.
         """
-        if len(messages) > MAX_BATCH:
-            raise WriteTooLarge(f"{len(messages)} messages in one write; the limit is {MAX_BATCH}")
-        limit = self._connection.max_payload
-        oversize = [m.subject for m in messages if len(m.payload) > limit - 1024]
-        if oversize:
-            raise WriteTooLarge(f"over {limit - 1024} bytes: {', '.join(oversize)}")
+        size = self._checked_size(messages)
         loop = asyncio.get_running_loop()
-        write = _Write(messages, loop.create_future(), time.monotonic() + timeout)
+        write = _Write(messages, loop.create_future(), time.monotonic() + timeout, size)
+        alarm = loop.call_later(timeout, _give_up, write, timeout)
+        self._open += 1
+        self._open_bytes += size
         self._waiting.append(write)
         if len(self._flights) < _FLIGHTS:
             # Started at the end of this turn of the loop: callers that are ready now board together.
             loop.call_soon(self._depart)
-        return await write.done
+        try:
+            return await write.done
+        finally:
+            alarm.cancel()
+            self._open -= 1
+            self._open_bytes -= size
+
+    def _checked_size(self, messages: Sequence[Message]) -> int:
+        if len(messages) > MAX_BATCH:
+            raise WriteTooLarge(f"{len(messages)} messages in one write; the limit is {MAX_BATCH}")
+        if not messages or (len(messages) > 1 and len({m.subject for m in messages}) < len(messages)):
+            raise ValueError("a write has at least one message, and at most one for each subject")
+        limit = self._connection.max_payload - 1024
+        oversize = [m.subject for m in messages if len(m.payload) > limit]
+        if oversize:
+            raise WriteTooLarge(f"over {limit} bytes: {', '.join(oversize)}")
+        size = sum(len(m.payload) for m in messages)
+        if size > MAX_WRITE_BYTES:
+            raise WriteTooLarge(f"{size} bytes in one write; the limit is {MAX_WRITE_BYTES}")
+        if self._closed:
+            raise LogUnavailable("the event store is closed")
+        if self._open >= MAX_OPEN or self._open_bytes + size > MAX_OPEN_BYTES:
+            raise LogUnavailable(f"{self._open} writes are waiting for the log already")
+        return size
+
+    def _refuse_waiting(self) -> None:
+        while self._waiting:
+            _fail(self._waiting.popleft(), LogUnavailable("the event store is closing"))
 
     def _depart(self) -> None:
-        while self._waiting and len(self._flights) < _FLIGHTS:
-            flight = asyncio.create_task(self._fly(self._board()))
-            self._flights.add(flight)
-            flight.add_done_callback(self._landed)
+        while self._waiting and len(self._flights) < _FLIGHTS and not self._closed:
+            aboard = self._board()
+            if aboard:
+                flight = asyncio.create_task(self._fly(aboard))
+                self._flights.add(flight)
+                flight.add_done_callback(self._landed)
 
     def _landed(self, flight: asyncio.Task[None]) -> None:
         self._flights.discard(flight)
         self._depart()
 
     def _board(self) -> list[_Write]:
-        """The next writes that fit one batch; a second write of one subject waits for the outcome of the first."""
+        """The next writes that fit one batch, without those whose callers have gone."""
         aboard: list[_Write] = []
-        subjects: set[str] = set()
         count = size = 0
         while self._waiting:
-            write = self._waiting[0]
+            write = self._waiting.popleft()
+            if write.done.done():
+                continue
+            rival = self._rival_of(write)
+            if rival is not None:
+                rival.followers.append(write)
+                continue
             count += len(write.messages)
             size += write.size
-            fresh = {message.subject for message in write.messages}
-            if aboard and (count > MAX_BATCH or size > _MAX_BATCH_BYTES or not subjects.isdisjoint(fresh)):
+            if aboard and (count > MAX_BATCH or size > _MAX_BATCH_BYTES):
+                self._waiting.appendleft(write)
                 break
-            subjects |= fresh
-            aboard.append(self._waiting.popleft())
+            for message in write.messages:
+                self._claims[message.subject] = write
+            aboard.append(write)
         return aboard
+
+    def _rival_of(self, write: _Write) -> _Write | None:
+        for message in write.messages:
+            rival = self._claims.get(message.subject)
+            if rival is not None:
+                return rival
+        return None
 
     async def _fly(self, writes: list[_Write]) -> None:
         try:
-            singles = all(len(write.messages) == 1 for write in writes)
-            if singles and len(writes) < _WORTH_A_BATCH:
-                await asyncio.gather(*(self._alone(write) for write in writes))
+            if len(writes) < _WORTH_A_BATCH and all(len(write.messages) == 1 for write in writes):
+                await asyncio.gather(*(self._settle([write]) for write in writes))
             else:
-                await self._together(writes)
+                await self._settle(writes)
         except BaseException as error:
             for write in writes:
-                if not write.done.done():
-                    write.done.set_exception(LogUnavailable(str(error) or type(error).__name__))
+                _fail(write, LogUnavailable(str(error) or type(error).__name__))
             if not isinstance(error, Exception):
                 raise
-
-    async def _alone(self, write: _Write) -> None:
-        """One write by itself, sent again until its outcome is certain or its time is up."""
-        pause = 0.02
-        while True:
-            ack = await self._send([write])
-            if ack is not None and ack.error is None:
-                return _settle(write, ack.seq)
-            if ack is not None and _code(ack) in _TOO_LARGE:
-                return _fail(write, WriteTooLarge(_text(ack)))
-            if ack is not None and _code(ack) in _OUT_OF_SPACE:
-                return _fail(write, LogUnavailable(_text(ack)))
-            outcome = await self._stored(write)
-            if outcome is not None:
-                return _settle(write, outcome) if isinstance(outcome, int) else _fail(write, outcome)
-            if time.monotonic() + pause > write.deadline:
-                return _fail(write, LogUnavailable(_text(ack) if ack else "no acknowledgement from the log"))
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 1.0)
-
-    async def _together(self, writes: list[_Write]) -> None:
-        """One batch for all; when it is refused or in doubt, each write is settled on its own account."""
-        ack = await self._send(writes)
-        if ack is not None and ack.error is None:
-            position = ack.seq
-            for write in reversed(writes):
-                _settle(write, position)
-                position -= len(write.messages)
-            return None
-        if len(writes) == 1:
-            return await self._alone(writes[0])
-        outcomes = await asyncio.gather(*(self._stored(write) for write in writes))
-        undecided: list[_Write] = []
-        for write, outcome in zip(writes, outcomes, strict=True):
-            if isinstance(outcome, int):
-                _settle(write, outcome)
-            elif outcome is not None:
-                _fail(write, outcome)
-            else:
-                undecided.append(write)
-        if len(undecided) == len(writes):
-            # Nobody is known to be at fault: halves find whoever is.
-            middle = len(writes) // 2
-            await self._together(writes[:middle])
-            await self._together(writes[middle:])
-        elif undecided:
-            await self._together(undecided)
-
-    async def _send(self, writes: list[_Write]) -> _Ack | None:
-        """Publish and wait for the acknowledgement; None when there is none in time."""
-        number = next(self._numbers)
-        reply = f"{self._inbox}.{number}"
-        acknowledged: asyncio.Future[_Ack] = asyncio.get_running_loop().create_future()
-        self._acks[reply.encode()] = acknowledged
-        patience = max(0.05, min(5.0, max(write.deadline for write in writes) - time.monotonic()))
-        try:
-            await self._connection.write(self._frames(writes, number, reply))
-            return await asyncio.wait_for(acknowledged, patience)
-        except (TimeoutError, NatsError, OSError):
-            return None
         finally:
-            self._acks.pop(reply.encode(), None)
+            for write in writes:
+                self._release(write)
 
-    def _frames(self, writes: list[_Write], number: int, reply: str) -> list[bytes]:
-        messages = [message for write in writes for message in write.messages]
-        if len(messages) == 1:
-            return [publication(messages[0].subject, messages[0].payload, reply=reply)]
-        head = f"NATS/1.0\r\nNats-Batch-Id: {self._inbox[-22:]}-{number}\r\nNats-Batch-Sequence: "
-        frames = [
-            publication(subject, payload, headers=f"{head}{place}\r\n\r\n".encode())
-            for place, (subject, payload) in enumerate(messages[:-1], 1)
-        ]
-        last = f"{head}{len(messages)}\r\nNats-Batch-Commit: 1\r\n\r\n".encode()
-        return [*frames, publication(*messages[-1], reply=reply, headers=last)]
-
-    def _on_ack(self, subject: bytes, _reply: bytes, payload: bytes, headers: bytes) -> None:
-        waiting = self._acks.get(subject)
-        if waiting is None or waiting.done():
-            return
-        if status(headers) or not payload:  # 503: nobody serves the subject at this moment
-            waiting.set_exception(TimeoutError())
-            return
-        waiting.set_result(msgspec.json.decode(payload, type=_Ack))
-
-    async def _stored(self, write: _Write) -> int | WrongVersion | None:
-        """What the leader holds: our last position, another writer's event, or nothing (yet)."""
-        for place, message in enumerate(write.messages, 1):
-            found = await self._last_on(message.subject)
-            if found is None:
+    async def _settle(self, writes: list[_Write]) -> None:
+        """Send the writes as one until the outcome of each is certain or its time is up."""
+        pause, refusals = _PAUSE, 0
+        while writes := [write for write in writes if not write.done.done()]:
+            patience = max(write.deadline for write in writes) - time.monotonic()
+            ack = await self._publisher.publish([m for write in writes for m in write.messages], patience)
+            if ack is not None and ack.stored:
+                return self._succeed_in_order(writes, ack.seq)
+            if ack is not None and self._is_final(ack, writes):
+                return
+            if await self._decide(writes):
                 continue
-            position, payload = found
-            if payload == message.payload:
-                return position + len(write.messages) - place
-            return WrongVersion(*_stream_and_version(message.subject))
-        return None
+            if ack is not None:
+                refusals += ack.code not in _PASSING
+                for write in writes:
+                    write.refusal = ack.text
+            if len(writes) > 1 and refusals > 1:
+                # Refused, and nobody is known to be at fault: halves find whoever is.
+                middle = len(writes) // 2
+                await asyncio.gather(self._settle(writes[:middle]), self._settle(writes[middle:]))
+                return
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
 
-    async def _last_on(self, subject: str) -> tuple[int, bytes] | None:
-        try:
-            answer = await ask(
-                self._connection,
-                f"STREAM.MSG.GET.{self._location.stream}",
-                {"last_by_subj": subject},
-                timeout=2.0,
-            )
-        except LogUnavailable:
-            return None
-        if error_code(answer):
-            return None
-        message = answer["message"]
-        return message["seq"], base64.b64decode(message.get("data", ""))
+    def _succeed_in_order(self, writes: list[_Write], last: int) -> None:
+        position = last
+        for write in reversed(writes):
+            self._succeed(write, position)
+            position -= len(write.messages)
+
+    def _is_final(self, ack: Ack, writes: list[_Write]) -> bool:
+        """Whether this refusal says it all: a full disk, or a write that can never be stored."""
+        if ack.code in _OUT_OF_SPACE:
+            for write in writes:
+                _fail(write, LogUnavailable(ack.text))
+        elif ack.code in _TOO_LARGE and len(writes) == 1:
+            _fail(writes[0], WriteTooLarge(ack.text))
+        else:
+            return False
+        return True
+
+    async def _decide(self, writes: list[_Write]) -> bool:
+        """Settle every write of which the log holds proof, one way or the other; whether there was any."""
+        outcomes = await look_up(self._reader, [write.messages for write in writes])
+        for write, outcome in zip(writes, outcomes, strict=True):
+            if isinstance(outcome, WrongVersion):
+                _fail(write, outcome)
+                self._release(write)
+            elif outcome is not None:
+                self._succeed(write, outcome)
+        return any(outcome is not None for outcome in outcomes)
+
+    def _succeed(self, write: _Write, position: int) -> None:
+        """What this write stored, no other one can: its followers need not ask the log."""
+        if not write.done.done():
+            write.done.set_result(position)
+        stored = {message.subject for message in write.messages}
+        for follower in write.followers:
+            if list(follower.messages) == list(write.messages) and not follower.done.done():
+                follower.done.set_result(position)
+            _fail(follower, next(WrongVersion.of(m.subject) for m in follower.messages if m.subject in stored))
+        write.followers.clear()
+        self._release(write)
+
+    def _release(self, write: _Write) -> None:
+        """Give its subjects free; who waited for one of them boards next."""
+        for message in write.messages:
+            if self._claims.get(message.subject) is write:
+                del self._claims[message.subject]
+        if write.followers:
+            self._waiting.extendleft(reversed(write.followers))
+            write.followers.clear()
 
 
-def _stream_and_version(subject: str) -> tuple[str, int]:
-    _, category, name, version = subject.split(".")
-    return f"{category}/{name}", int(version)
-
-
-def _settle(write: _Write, position: int) -> None:
-    if not write.done.done():
-        write.done.set_result(position)
+def _give_up(write: _Write, timeout: float) -> None:
+    reason = f"; the log said: {write.refusal}" if write.refusal else ""
+    _fail(write, LogUnavailable(f"no certain outcome within {timeout:g} s{reason}"))
 
 
 def _fail(write: _Write, error: Exception) -> None:
@@ -268,10 +278,4 @@ def _fail(write: _Write, error: Exception) -> None:
         write.done.set_exception(error)
 
 
-def _code(ack: _Ack) -> int:
-    code = (ack.error or {}).get("err_code", 0)
-    return code if isinstance(code, int) else 0
-
-
-def _text(ack: _Ack) -> str:
-    return str((ack.error or {}).get("description", "refused"))
+__all__ = ["MAX_BATCH", "MAX_OPEN", "MAX_WRITE_BYTES", "Committer", "Message"]

@@ -8,12 +8,16 @@ See docs/decisions/0014-raw-lane-on-nats-py.md.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
 from nats.protocol.parser import Parser
 
 RawDelivery = Callable[[bytes, bytes, bytes, bytes], None]
@@ -21,9 +25,14 @@ RawDelivery = Callable[[bytes, bytes, bytes, bytes], None]
 
 _CRLF = b"\r\n"
 
+_GLANCE: Final = 0.2
+"""Seconds between two looks at whether the connection that an answer must come through is still the same."""
+
 
 class _FastParser(Parser):
     """Cuts MSG and HMSG frames by position; leaves every rare frame (INFO, PING, -ERR …) to nats-py."""
+
+    _resets = 0
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)  # pyright: ignore[reportUnknownMemberType] - nats-py types it half
@@ -33,6 +42,7 @@ class _FastParser(Parser):
     def reset(self) -> None:
         super().reset()
         self._rest = b""
+        self._resets += 1
 
     async def parse(self, data: bytes = b"") -> None:
         buffer = self._rest + data if self._rest else data
@@ -50,7 +60,10 @@ class _FastParser(Parser):
                 rare = buffer[position : line_end + 2]
                 position = line_end + 2
                 self._rest = b""
+                resets = self._resets
                 await super().parse(rare)
+                if self._resets != resets:  # an -ERR ended this connection: what is left belongs to the old one
+                    return
         self._rest = buffer[position:]
 
     async def _message(self, buffer: bytes, start: int, line_end: int) -> int:
@@ -87,8 +100,11 @@ class Connection(Client):
         self._raw[_sid(subscription)] = deliver
         return subscription
 
-    def forget_raw(self, subscription: Subscription) -> None:
+    async def unsubscribe_raw(self, subscription: Subscription) -> None:
+        """Ends the deliveries at once; never fails, whatever the state of the connection."""
         self._raw.pop(_sid(subscription), None)
+        with contextlib.suppress(NatsError, OSError):
+            await subscription.unsubscribe()
 
     async def write(self, frames: list[bytes]) -> None:
         """Queue ready-made protocol frames and kick the flusher; one call for a whole batch.
@@ -100,6 +116,31 @@ class Connection(Client):
         self._pending.extend(frames)
         self._pending_data_size += sum(map(len, frames))
         await self._flush_pending()
+
+    @property
+    def lives(self) -> int:
+        """How often this client has reconnected: an answer asked for in an earlier life will never come."""
+        return self.stats["reconnects"]
+
+    async def answered(self, answer: asyncio.Future[Any], patience: float) -> bool:
+        """Wait for an answer that arrives on the raw lane.
+
+        False after `patience` seconds, or at once (within 0.2 s) when the connection it was asked on is gone.
+        """
+        asked_in, deadline = self.lives, time.monotonic() + patience
+        while not answer.done():
+            left = deadline - time.monotonic()
+            if left <= 0 or not self.is_connected or self.lives != asked_in:
+                return False
+            await asyncio.wait((answer,), timeout=min(left, _GLANCE))
+        return True
+
+    async def _process_err(self, err_msg: str) -> None:
+        """nats-py closes for good on every error but two; a log that comes back must find its clients again."""
+        text = err_msg.lower()
+        if self.is_connecting or any(word in text for word in ("permissions", "authorization", "authentication")):
+            return await super()._process_err(err_msg)
+        await self._process_op_err(NatsError(f"nats: {err_msg}"))  # pyright: ignore[reportUnknownMemberType]
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
         deliver = self._raw.get(sid)

@@ -108,7 +108,7 @@ def recorded(position: int, raw: bytes) -> Recorded:
     """Raises HistoryBroken when the bytes are no event document."""
     try:
         return Recorded(position, _decoder.decode(raw), raw)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise HistoryBroken(f"position {position} holds no event document: {error}") from error
 
 

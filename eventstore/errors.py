@@ -18,12 +18,18 @@ class EventStoreError(Exception):
 
 
 class WrongVersion(EventStoreError):
-    """The stream already holds an event at a version that was to be written."""
+    """The stream already holds an event at a version that was to be written, or not yet the one before it."""
 
-    def __init__(self, stream: str, version: int) -> None:
-        super().__init__(f"{stream} already has a version {version}")
+    def __init__(self, stream: str, version: int, text: str = "") -> None:
+        super().__init__(text or f"{stream} already has a version {version}")
         self.stream = stream
         self.version = version
+
+    @classmethod
+    def of(cls, subject: str) -> WrongVersion:
+        """From the subject of the event that is there already (`evt.<category>.<id>.<version>`)."""
+        _, category, name, version = subject.rsplit(".", 3)
+        return cls(f"{category}/{name}", int(version))
 
 
 class LogUnavailable(EventStoreError):

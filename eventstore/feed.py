@@ -2,7 +2,8 @@
 
 An ordered consumer of our own on the raw lane: an ephemeral push consumer without acknowledgements. A gap, a silent
 server or a reconnect makes it start again right after the last event handed out. Deliveries collect while the
-reader works, so batches grow with the backlog, and flow control is answered only when there is room.
+reader works, so batches grow with the backlog, and flow control is answered only when there is room: a slow reader
+holds back at most about 40,000 events or 64 MiB, whichever is less.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
@@ -18,16 +20,18 @@ from nats.errors import Error as NatsError
 
 from eventstore.connection import Connection, header_value, status
 from eventstore.envelope import Recorded, new_id, recorded
-from eventstore.errors import LogUnavailable
+from eventstore.errors import HistoryBroken, LogUnavailable
 from eventstore.reader import Raw
 from eventstore.streams import LogLocation, ask, error_code
 
 _HEARTBEAT: Final = 1.0
-_SILENCE: Final = 3.5
+_SILENCE: Final = 2.5
 """Seconds without event or heartbeat after which the consumer is taken for lost."""
 
 _ROOM: Final = 20_000
-"""Events held back for a slow reader before flow control stops the server."""
+_ROOM_BYTES: Final = 32 * 1024 * 1024
+"""Events, and bytes of them, held back for a slow reader before flow control stops the server (which may have as
+much again on its way)."""
 
 
 class Feed:
@@ -40,23 +44,34 @@ class Feed:
         *,
         after: int = 0,
         subjects: Sequence[str] = (),
+        gapless: bool = False,
     ) -> None:
+        """`gapless`: positions must follow each other, else reading raises HistoryBroken (never with `subjects`)."""
         self._connection = connection
         self._location = location
         self._subjects = list(subjects)
         self.position = after
         """Everything up to here has been received (not: handed out)."""
-        self._waiting: list[Raw] = []
+        self._handed_out = after
+        self._gapless = gapless and not self._subjects
+        self._waiting: deque[Raw] = deque()
+        self._waiting_bytes = 0
+        self._life = 0
         self._news = asyncio.Event()
         self._expected = 1
         self._lost = False
         self._heard = time.monotonic()
         self._stalled_reply = b""
+        self._answering: set[asyncio.Task[None]] = set()
         self._subscription: Subscription | None = None
         self._consumer = ""
 
     async def __aenter__(self) -> Feed:
-        await self._start()
+        try:
+            await self._start()
+        except BaseException:
+            await self._stop()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -70,26 +85,51 @@ class Feed:
     async def raw_batches(self, limit: int = 5_000) -> AsyncIterator[list[Raw]]:
         """The same as (position, bytes), for readers that decode by themselves."""
         while True:
-            if not self._waiting:
+            while not self._waiting:
                 await self._wait()
-                continue
-            batch, self._waiting = self._waiting[:limit], self._waiting[limit:]
-            if self._stalled_reply and len(self._waiting) < _ROOM:
-                await self._connection.publish(self._stalled_reply.decode())
-                self._stalled_reply = b""
+            batch = [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
+            self._waiting_bytes -= sum(len(raw) for _, raw in batch)
+            if self._gapless:
+                self._check(batch)
+            await self._go_on()
             yield batch
+
+    def _check(self, batch: list[Raw]) -> None:
+        first, last = batch[0][0], batch[-1][0]
+        if first != self._handed_out + 1 or last - first + 1 != len(batch):
+            raise HistoryBroken(f"events are missing from the log between {self._handed_out} and {last}")
+        self._handed_out = last
+
+    @property
+    def held_back(self) -> tuple[int, int]:
+        """Events, and bytes of them, that were received and not yet handed out."""
+        return len(self._waiting), self._waiting_bytes
+
+    @property
+    def _has_room(self) -> bool:
+        return len(self._waiting) < _ROOM and self._waiting_bytes < _ROOM_BYTES
+
+    async def _go_on(self) -> None:
+        """Tell a server that waits for a slow reader that there is room again."""
+        if self._stalled_reply and self._has_room:
+            reply, self._stalled_reply = self._stalled_reply, b""
+            with contextlib.suppress(NatsError, OSError):
+                await self._connection.publish(reply.decode())
 
     async def _wait(self) -> None:
         self._news.clear()
         if not self._lost:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), _HEARTBEAT)
-        if self._lost or time.monotonic() - self._heard > _SILENCE:
+        reconnected = self._connection.lives != self._life
+        if self._lost or reconnected or time.monotonic() - self._heard > _SILENCE:
             await self._restart()
 
     async def _start(self) -> None:
         self._expected = 1
         self._lost = False
+        self._stalled_reply = b""
+        self._life = self._connection.lives
         self._heard = time.monotonic()
         inbox = self._connection.new_inbox()
         self._subscription = await self._connection.subscribe_raw(inbox, self._on_delivery)
@@ -114,29 +154,27 @@ class Feed:
                     **({"filter_subjects": self._subjects} if self._subjects else {}),
                 },
             },
+            timeout=2.0,
         )
         if error_code(answer):
-            await self._stop()
             raise LogUnavailable(answer["error"]["description"])
 
     async def _stop(self) -> None:
         if self._subscription is None:
             return
-        self._connection.forget_raw(self._subscription)
-        with contextlib.suppress(NatsError, OSError):
-            await self._subscription.unsubscribe()
-        self._subscription = None
+        subscription, self._subscription = self._subscription, None
+        await self._connection.unsubscribe_raw(subscription)
         if self._connection.is_connected:
             with contextlib.suppress(NatsError, OSError):
                 await self._connection.publish(f"$JS.API.CONSUMER.DELETE.{self._location.stream}.{self._consumer}")
 
     async def _restart(self) -> None:
         await self._stop()
-        try:
-            await self._start()
-        except (LogUnavailable, NatsError, OSError):
-            self._lost = True
-            await asyncio.sleep(0.1)
+        if self._connection.is_connected:
+            with contextlib.suppress(LogUnavailable, NatsError, OSError):
+                return await self._start()
+        self._lost = True
+        await asyncio.sleep(0.1)
 
     def _on_delivery(self, _subject: bytes, reply: bytes, payload: bytes, headers: bytes) -> None:
         self._heard = time.monotonic()
@@ -154,15 +192,16 @@ class Feed:
         self._expected += 1
         self.position = int(words[-4])
         self._waiting.append((self.position, payload))
+        self._waiting_bytes += len(payload)
         self._news.set()
 
     def _on_control(self, reply: bytes, headers: bytes) -> None:
         stalled = reply or header_value(headers, b"Nats-Consumer-Stalled")
         if stalled:
             self._stalled_reply = stalled
-            if len(self._waiting) < _ROOM:
-                asyncio.get_running_loop().create_task(self._connection.publish(stalled.decode()))
-                self._stalled_reply = b""
+            answer = asyncio.get_running_loop().create_task(self._go_on())
+            self._answering.add(answer)
+            answer.add_done_callback(self._answering.discard)
             return
         last = header_value(headers, b"Nats-Last-Consumer")
         if last and int(last) != self._expected - 1:

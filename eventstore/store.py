@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from itertools import takewhile
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -31,7 +32,16 @@ from eventstore.streams import LogLocation, LogState, check_log
 from eventstore.subjects import category_filter, event_subject
 
 _HEADS: Final = 20_000
+"""Streams whose end is remembered, so that appending to them needs no read first."""
+
 _json = msgspec.json.Encoder()
+
+
+class Head(NamedTuple):
+    """The end of a stream: its last event's version and hash."""
+
+    version: int
+    hash: str
 
 
 class StreamWrite(msgspec.Struct, frozen=True):
@@ -63,7 +73,7 @@ class EventStore:
         self.reader = Reader(connection, location)
         self._committer = Committer(connection, location)
         self._clustered = replicas > 1
-        self._heads: OrderedDict[StreamId, tuple[int, str]] = OrderedDict()
+        self._heads: OrderedDict[StreamId, Head] = OrderedDict()
 
     @classmethod
     async def open(
@@ -77,7 +87,9 @@ class EventStore:
         return store
 
     async def close(self) -> None:
+        """Wait for writes under way; those not sent yet fail with LogUnavailable, as do later ones."""
         await self._committer.close()
+        await self.reader.close()
 
     async def append(
         self,
@@ -94,34 +106,34 @@ class EventStore:
     async def append_all(self, writes: Sequence[StreamWrite], context: Context, *, timeout: float = 15.0) -> Appended:
         """Append to several streams, all or nothing, in the given order and at consecutive positions.
 
-        Raises WrongVersion when one of the streams is elsewhere than expected, WriteTooLarge, or LogUnavailable
-        after `timeout` seconds.
+        Several writes for one stream must follow each other. Raises WrongVersion when one of the streams is
+        elsewhere than expected (nothing is stored), WriteTooLarge (the same), or LogUnavailable after `timeout`
+        seconds: then the events may or may not be there. Raises ValueError for a write without events.
         """
         documents: list[tuple[Envelope, bytes]] = []
-        ends: dict[StreamId, str] = {}
+        messages: list[Message] = []
+        heads: dict[StreamId, Head] = {}
         for write in writes:
-            previous = ends.get(write.stream) or await self._head_hash(write.stream, write.expected_version)
-            chained = self._chain(write, previous, write.context or context)
-            if chained:
-                documents += chained
-                ends[write.stream] = hash_of(chained[-1][1])
-        messages = [
-            Message(event_subject(self.location, StreamId.parse(envelope.stream), envelope.streamversion), raw)
-            for envelope, raw in documents
-        ]
-        if not messages:
-            raise ValueError("there is nothing to append")
+            head = heads.get(write.stream) or await self._head(write.stream, write.expected_version)
+            if head.version != write.expected_version or not write.events:
+                raise ValueError(f"{write.stream}: no events, or not at the version where the write before ends")
+            for version, event in enumerate(write.events, write.expected_version + 1):
+                envelope = self._envelope(write, version, event, head.hash, write.context or context)
+                raw = encode(envelope)
+                documents.append((envelope, raw))
+                messages.append(Message(event_subject(self.location, write.stream, version), raw))
+                head = Head(version, hash_of(raw))
+            heads[write.stream] = head
         try:
             last = await self._committer.commit(messages, timeout=timeout)
         except WrongVersion:
-            for write in writes:
-                self._heads.pop(write.stream, None)
+            for stream in heads:
+                self._heads.pop(stream, None)
             raise
+        for stream, head in heads.items():
+            self._remember(stream, head)
         first = last - len(documents) + 1
-        events = [Recorded(first + i, envelope, raw) for i, (envelope, raw) in enumerate(documents)]
-        for event in events:
-            self._remember(event)
-        return Appended(last, events)
+        return Appended(last, [Recorded(first + i, *document) for i, document in enumerate(documents)])
 
     async def load(
         self,
@@ -131,20 +143,27 @@ class EventStore:
         until_position: int | None = None,
         until_time: datetime | None = None,
         latest: bool = False,
+        limit: int | None = None,
     ) -> list[Recorded]:
-        """The stream's events, oldest first, optionally as they were at a position or time.
+        """The stream's events, oldest first, optionally as they were at a position or time, or the first `limit`.
 
-        `latest` reads through the leader of a cluster, so that every acknowledged event is there.
-        Raises HistoryBroken when a version is missing or the hash chain does not hold, LogUnavailable.
+        An event belongs to the time in its envelope (the moment of the decision), wherever the log was copied since.
+        What this store appended or loaded before is always there; `latest` reads through the leader of a cluster,
+        so that every event acknowledged to anyone is.
+        Raises HistoryBroken when a version is missing, the hash chain does not hold or the end is not what it was,
+        LogUnavailable.
         """
-        events = await self.reader.load(
-            stream, after_version=after_version, until_position=until_position, until_time=until_time
-        )
-        if latest and self._clustered and until_position is None and until_time is None:
-            events += await self.reader.newer(stream, after_version + len(events))
+        known = self._heads.get(stream)
+        events = await self.reader.load(stream, after_version=after_version, until_position=until_position, limit=limit)
+        whole = until_position is None and (limit is None or len(events) < limit)
+        end = after_version + len(events)
+        if whole and ((latest and self._clustered) or (known is not None and end < known.version)):
+            events += await self.reader.newer(stream, end)
         verify_chain(stream, events, after_version)
-        if events and until_position is None and until_time is None:
-            self._remember(events[-1])
+        if whole:
+            self._compare(stream, events, after_version, known)
+        if until_time is not None:
+            events = list(takewhile(lambda event: event.time <= until_time, events))
         return events
 
     def decode(self, event: Recorded) -> Any:
@@ -157,54 +176,73 @@ class EventStore:
         return [recorded(p, raw) for p, raw in await self.reader.page(after, limit, subject=subject)]
 
     def follow(self, after: int = 0, *, categories: Sequence[str] = ()) -> Feed:
-        """A feed of the log above a position that goes on with new events as they come."""
+        """A feed of the log above a position that goes on with new events as they come.
+
+        Reading it raises HistoryBroken when an event is missing from the log (where no categories are chosen).
+        """
         subjects = [category_filter(self.location, category) for category in categories]
-        return Feed(self.connection, self.location, after=after, subjects=subjects)
+        return Feed(self.connection, self.location, after=after, subjects=subjects, gapless=True)
 
     async def state(self) -> LogState:
         return await check_log(self.connection, self.location)
 
-    def _chain(self, write: StreamWrite, previous_hash: str, context: Context) -> list[tuple[Envelope, bytes]]:
-        documents: list[tuple[Envelope, bytes]] = []
-        for version, event in enumerate(write.events, write.expected_version + 1):
-            tag = tag_of(event)
-            envelope = Envelope(
-                specversion="1.0",
-                id=new_id(),
-                source=SOURCE,
-                type=tag,
-                time=context.time,
-                datacontenttype="application/json",
-                stream=f"{write.stream.category}/{write.stream.id}",
-                streamversion=version,
-                correlationid=context.correlation_id,
-                actor=context.actor,
-                causationid=context.causation_id,
-                tenant=context.tenant,
-                traceparent=context.traceparent,
-                schemaversion=self.catalogue.schema_version(tag),
-                previoushash=previous_hash,
-                data=msgspec.Raw(_json.encode(event)),
-            )
-            raw = encode(envelope)
-            previous_hash = hash_of(raw)
-            documents.append((envelope, raw))
-        return documents
+    def _envelope(
+        self, write: StreamWrite, version: int, event: msgspec.Struct, previous_hash: str, context: Context
+    ) -> Envelope:
+        tag = tag_of(event)
+        return Envelope(
+            specversion="1.0",
+            id=new_id(),
+            source=SOURCE,
+            type=tag,
+            time=context.time,
+            datacontenttype="application/json",
+            stream=f"{write.stream.category}/{write.stream.id}",
+            streamversion=version,
+            correlationid=context.correlation_id,
+            actor=context.actor,
+            causationid=context.causation_id,
+            tenant=context.tenant,
+            traceparent=context.traceparent,
+            schemaversion=self.catalogue.schema_version(tag),
+            previoushash=previous_hash,
+            data=msgspec.Raw(_json.encode(event)),
+        )
 
-    async def _head_hash(self, stream: StreamId, version: int) -> str:
+    async def _head(self, stream: StreamId, version: int) -> Head:
+        """The hash that a stream's next event carries. Raises WrongVersion when it has not come that far."""
+        if version < 0:
+            raise ValueError(f"{stream}: {version} is no version")
         if version == 0:
-            return NO_HASH
+            return Head(0, NO_HASH)
         known = self._heads.get(stream)
-        if known is not None and known[0] == version:
-            return known[1]
-        head = await self.reader.event(stream, version) or await self.reader.event(stream, version, leader=True)
-        if head is None:
-            raise WrongVersion(str(stream), version)
-        return head.hash
+        if known is not None and known.version == version:
+            return known
+        event = await self.reader.event(stream, version) or await self.reader.event(stream, version, leader=True)
+        if event is None:
+            raise WrongVersion(str(stream), version, f"{stream} has no version {version} yet")
+        return Head(version, event.hash)
 
-    def _remember(self, event: Recorded) -> None:
-        stream = event.stream
-        self._heads[stream] = (event.version, event.hash)
+    def _compare(self, stream: StreamId, events: Sequence[Recorded], after: int, known: Head | None) -> None:
+        """What was acknowledged or read once must be there still, as it was; the new end is remembered."""
+        if events:
+            last = events[-1]
+            head = Head(last.version, last.hash)
+        else:
+            head = Head(after, NO_HASH)
+        if known is not None and known.version > after:
+            same = head if head.version == known.version else None
+            if head.version > known.version:
+                same = Head(known.version, events[known.version - after - 1].hash)
+            if same != known:
+                raise HistoryBroken(f"{stream} no longer has the version {known.version} that it had")
+        if events:
+            self._remember(stream, head)
+
+    def _remember(self, stream: StreamId, head: Head) -> None:
+        known = self._heads.get(stream)
+        if known is None or known.version < head.version:
+            self._heads[stream] = head
         self._heads.move_to_end(stream)
         if len(self._heads) > _HEADS:
             self._heads.popitem(last=False)

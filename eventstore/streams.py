@@ -57,6 +57,20 @@ def protected(location: LogLocation) -> dict[str, Any]:
     }
 
 
+_NEVER: Final = (
+    "sealed",
+    "no_ack",
+    "allow_rollup_hdrs",
+    "allow_msg_ttl",
+    "allow_msg_counter",
+    "allow_msg_schedules",
+    "mirror",
+    "sources",
+    "subject_transform",
+)
+"""Settings that would let events vanish, appear from elsewhere or go unacknowledged."""
+
+
 async def create_log(connection: Connection, location: LogLocation = LogLocation(), *, replicas: int = 1) -> None:
     """Create the log if it is not there. Raises LogMisconfigured when one is there that differs."""
     answer = await ask(
@@ -80,8 +94,10 @@ async def check_log(connection: Connection, location: LogLocation = LogLocation(
     differences = [
         f"{name} is {found.get(name, 'unset')!r}, must be {wanted!r}"
         for name, wanted in protected(location).items()
-        if found.get(name, False if wanted is False else None) != wanted
+        if found.get(name) != wanted
     ]
+    differences += [f"{name} must not be set" for name in _NEVER if found.get(name)]
+    differences += ["max_msg_size must not be limited"] if found.get("max_msg_size", -1) > 0 else []
     if differences:
         raise LogMisconfigured(location.stream, differences)
     state = answer["state"]

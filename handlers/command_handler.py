@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from eventstore.aggregates import Aggregates
 
 from domain import command as record
 from domain.decider import Decider, Refusal
+from eventstore.aggregates import Aggregates
 from eventstore.catalogue import tag_of
 from eventstore.envelope import Context, Recorded, StreamId, new_id, now
 from eventstore.errors import LogUnavailable, UnknownEvent, WrongVersion

@@ -59,6 +59,10 @@ def _opened(
     target = _target(request.target, known_environment)
     if isinstance(target, Refusal):
         return target
+    live = known_environment.placement(request.stack_id).live
+    if live is not None and live.target != target.name:
+        # A switch without a failed request needs both releases behind one front.
+        return Refusal("target_differs", f"the stack is live on target {live.target}; deploy it there")
     variables = {
         **known_environment.configuration,
         **known_stack.configuration,
@@ -73,7 +77,7 @@ def _opened(
         request.policy,
         msgspec.structs.replace(release, environment=variables),
         target,
-        known_environment.placement(request.stack_id).live,
+        live,
     )
 
 

@@ -60,7 +60,6 @@ async def _attempt(target: Target, rollout: Rollout, what: Perform) -> str:
     """What was done, in words. Raises the errors of the target port."""
     start = rollout.key("start")
     key = what.key or ""
-    previous = effect_key(rollout.previous.deployment_id, "start") if rollout.previous else None
     match what.operation:
         case "validate":
             await target.validate(_release(rollout.release))
@@ -75,11 +74,11 @@ async def _attempt(target: Target, rollout: Rollout, what: Perform) -> str:
             return await _until_healthy(target, rollout, start)
         case "switch":
             return await target.switch(key, rollout.front, start)
-        case "retire" if what.key is None or previous is None:
+        case "retire" if rollout.previous is None:
             return "there was no release before"
         case "retire":
-            await target.retire(key, previous)
-            return f"version {rollout.previous.version if rollout.previous else ''} retired"
+            await target.retire(key, effect_key(rollout.previous.deployment_id, "start"))
+            return f"version {rollout.previous.version} retired"
         case _:
             return await _undo(target, rollout, what.operation, key)
 

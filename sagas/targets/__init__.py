@@ -1,0 +1,1 @@
+"""Where releases run: the port (`sagas.targets.port`) and its implementations."""
