@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -19,6 +20,8 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.protocol.parser import Parser
+
+from eventstore.errors import LogUnavailable
 
 RawDelivery = Callable[[bytes, bytes, bytes, bytes], None]
 """Receives (subject, reply, payload, header block); must not block. The header block is empty without headers."""
@@ -150,10 +153,10 @@ class Connection(Client):
             deliver(subject, reply, data, headers)
 
 
-async def connect_to(url: str, *, name: str = "sagacity", **options: Any) -> Connection:
+async def connect_to(url: str, *, name: str = "sagacity", patience: float = 10.0, **options: Any) -> Connection:
     """Connect to one URL or a comma-separated list; keep reconnecting for ever once connected.
 
-    Raises nats.errors.Error or OSError when the first connection cannot be made.
+    Raises LogUnavailable when the first connection cannot be made within `patience` seconds.
     """
     connection = Connection()
     settings: dict[str, Any] = {
@@ -164,7 +167,15 @@ async def connect_to(url: str, *, name: str = "sagacity", **options: Any) -> Con
         "max_outstanding_pings": 2,
         "error_cb": _quiet,
     }
-    await connection.connect(servers=url.split(","), name=name, **(settings | options))
+    try:
+        async with asyncio.timeout(patience):
+            await connection.connect(servers=url.split(","), name=name, **(settings | options))
+    except (NatsError, OSError) as error:
+        where = re.sub(r"//[^@/,]*@", "//", url)  # without credentials
+        reason = str(connection.last_error or error) or f"no answer within {patience:g} s"
+        with contextlib.suppress(NatsError, OSError):
+            await connection.close()
+        raise LogUnavailable(f"no connection to NATS at {where}: {reason}") from error
     return connection
 
 

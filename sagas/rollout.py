@@ -74,13 +74,17 @@ async def _attempt(target: Target, rollout: Rollout, what: Perform) -> str:
             return await _until_healthy(target, rollout, start)
         case "switch":
             return await target.switch(key, rollout.front, start)
-        case "retire" if rollout.previous is None:
-            return "there was no release before"
         case "retire":
-            await target.retire(key, effect_key(rollout.previous.deployment_id, "start"))
-            return f"version {rollout.previous.version} retired"
+            return await _retire(target, rollout, key)
         case _:
             return await _undo(target, rollout, what.operation, key)
+
+
+async def _retire(target: Target, rollout: Rollout, key: str) -> str:
+    if rollout.previous is None:
+        return "there was no release before"
+    await target.retire(key, effect_key(rollout.previous.deployment_id, "start"))
+    return f"version {rollout.previous.version} retired"
 
 
 async def _undo(target: Target, rollout: Rollout, operation: str, key: str) -> str:

@@ -29,22 +29,25 @@ from sagas.instance import Instance, Tell
 
 log = logging.getLogger(__name__)
 
-_ACK_WAIT: Final = 5.0
-"""Seconds until the wake-ups of a crashed process are delivered again."""
-
 _IN_FLIGHT: Final = 2_000
 _CONSUMER: Final = "sagas"
 
 
 class SagaRunner:
-    """Any number of processes may run one each: effects are keyed and the saga's stream has one writer per version."""
+    """Any number of processes may run one each: effects are keyed and the saga's stream has one writer per version.
 
-    def __init__(self, store: EventStore, tell: Tell, definitions: Sequence[SagaDefinition]) -> None:
+    `ack_wait`: seconds until the wake-ups of a crashed process are delivered again.
+    """
+
+    def __init__(
+        self, store: EventStore, tell: Tell, definitions: Sequence[SagaDefinition], *, ack_wait: float = 5.0
+    ) -> None:
         self._store = store
         self._tell = tell
         self._definitions = {definition.kind: definition for definition in definitions}
         self._running: dict[str, tuple[Instance, asyncio.Task[None]]] = {}
         self._held: dict[str, list[Msg]] = {}
+        self._ack_wait = ack_wait
         self.ready = asyncio.Event()
 
     async def run(self) -> None:
@@ -87,7 +90,7 @@ class SagaRunner:
                     "filter_subjects": subjects,
                     "deliver_policy": "all",
                     "ack_policy": "explicit",
-                    "ack_wait": int(_ACK_WAIT * 1e9),
+                    "ack_wait": int(self._ack_wait * 1e9),
                     "max_ack_pending": _IN_FLIGHT,
                     "max_deliver": -1,
                 },
@@ -163,7 +166,7 @@ class SagaRunner:
     async def _keep_hold(self) -> None:
         """Tell the server, in time, that the sagas under way are alive."""
         while True:
-            await asyncio.sleep(_ACK_WAIT / 3)
+            await asyncio.sleep(self._ack_wait / 3)
             for message in [message for held in self._held.values() for message in held]:
                 with contextlib.suppress(NatsError, OSError):
                     await message.in_progress()

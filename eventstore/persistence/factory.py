@@ -4,7 +4,7 @@
 - `SAGACITY_ES_NAMESPACE` (default `ES`): the streams are called `<namespace>_<application>_events`, `…_snapshots`
   and `…_tracking`.
 - `SAGACITY_ES_REPLICAS` (default 1): copies of a stream created here, on a cluster.
-- `SAGACITY_ES_TIMEOUT` (default 15): seconds until an insert is given up.
+- `SAGACITY_ES_TIMEOUT` (default 15): seconds until a connection or an insert is given up.
 - `CREATE_TABLE` (default yes, the library's name): whether a stream that is missing is created.
 
 As everywhere in the library each can be set for one application: `BANKACCOUNTS_SAGACITY_NATS_URL`.
@@ -32,6 +32,7 @@ from eventstore.persistence.recorders import (
     JetStreamProcessRecorder,
     JetStreamTrackingRecorder,
 )
+from eventstore.persistence.session import Session
 from eventstore.persistence.stored import token_of
 from eventstore.streams import LogLocation
 
@@ -108,7 +109,7 @@ class JetStreamFactory(InfrastructureFactory[TrackingRecorder]):
 
     def _log(self, purpose: str) -> tuple[LoopThread, RecorderLog]:
         if self._loop is None:
-            self._loop = LoopThread(self._url)
+            self._loop = LoopThread(Session(self._url, self._timeout))
         name = self.env.name.lower() or "stored"
         stream = f"{self.env.get(self.NAMESPACE) or 'ES'}_{token_of(name)}_{purpose}"
         work = self._loop.session.log(
@@ -116,7 +117,6 @@ class JetStreamFactory(InfrastructureFactory[TrackingRecorder]):
             self.env.name or name,
             create=strtobool(self.env.get(self.CREATE_TABLE) or "yes"),
             replicas=self._replicas,
-            timeout=self._timeout,
         )
         return self._loop, self._loop.run(work)
 

@@ -7,7 +7,6 @@ known, an insert is one publish (or one atomic batch) without any read, and the 
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
@@ -18,7 +17,7 @@ from eventsourcing.persistence import DataError, IntegrityError, Notification, S
 from eventstore.committer import Committer, Message
 from eventstore.connection import Connection
 from eventstore.envelope import Recorded, StreamId, recorded
-from eventstore.errors import LogUnavailable, WrongVersion
+from eventstore.errors import WrongVersion
 from eventstore.feed import Feed
 from eventstore.persistence.stored import (
     AGGREGATE,
@@ -34,12 +33,11 @@ from eventstore.persistence.stored import (
 )
 from eventstore.reader import Reader
 from eventstore.store import verify_chain
-from eventstore.streams import LogLocation, ask, check_log, error_code
+from eventstore.streams import LogLocation, check_log
 from eventstore.subjects import category_filter, event_subject, stream_filter
 
 _HEADS: Final = 20_000
 _PAGE: Final = 1_000
-_NOTHING: Final = 404
 
 
 class RecorderLog:
@@ -73,6 +71,7 @@ class RecorderLog:
 
     async def close(self) -> None:
         await self._committer.close()
+        await self._reader.close()
 
     async def insert(self, events: Sequence[StoredEvent], tracking: Tracking | None = None) -> list[int]:
         """Record the events, and the tracking where given, atomically; the events' positions.
@@ -122,12 +121,11 @@ class RecorderLog:
         """At most `limit` aggregate events above position `after`, up to and including `stop`."""
         found: list[Notification] = []
         while len(found) < limit and (stop is None or after < stop):
-            page = await self._reader.page(after, _PAGE if topics else min(limit - len(found), _PAGE))
+            page = await self._page(after, _PAGE if topics else min(limit - len(found), _PAGE))
             if not page:
                 break
-            events = [recorded(position, raw) for position, raw in page if stop is None or position <= stop]
-            found += notifications(events, topics)
-            after = page[-1][0]
+            found += notifications([event for event in page if stop is None or event.position <= stop], topics)
+            after = page[-1].position
         return found[:limit]
 
     async def last_notification_id(self) -> int | None:
@@ -142,7 +140,15 @@ class RecorderLog:
         return originator_version(last) if last else None
 
     def feed(self, after: int) -> Feed:
-        return Feed(self._connection, self._location, after=after)
+        return Feed(self._connection, self._location, after=after, gapless=True)
+
+    async def _page(self, after: int, limit: int) -> list[Recorded]:
+        """On a cluster a replica may not have the newest events yet: what it calls the end, the leader confirms."""
+        page = [recorded(position, raw) for position, raw in await self._reader.page(after, limit)]
+        if not page and self._clustered:
+            newer = await self._reader.at(after + 1)
+            page = [newer] if newer else []
+        return page
 
     async def _chained(self, placed: Sequence[tuple[StreamId, StoredEvent]], tracking: Tracking | None) -> Batch:
         """The documents for what is to be recorded, after what is known to be recorded. Raises IntegrityError."""
@@ -215,15 +221,9 @@ class RecorderLog:
             self._remember(stream, head_after(event))
         return event
 
-    async def _last_on(self, subject: str) -> Recorded | None:
-        answer = await ask(
-            self._connection, f"STREAM.MSG.GET.{self._location.stream}", {"last_by_subj": subject}, timeout=5.0
-        )
-        if error_code(answer):
-            if answer["error"].get("code") == _NOTHING:
-                return None
-            raise LogUnavailable(answer["error"]["description"])
-        return recorded(answer["message"]["seq"], base64.b64decode(answer["message"]["data"]))
+    async def _last_on(self, subjects: str) -> Recorded | None:
+        found = await self._reader.holder(subjects)
+        return recorded(*found) if found else None
 
     def _remember(self, stream: StreamId, head: Head) -> None:
         known = self._heads.get(stream, NO_STREAM)

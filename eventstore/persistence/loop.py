@@ -53,8 +53,8 @@ _OURS: Final[dict[type[EventStoreError], type[PersistenceError]]] = {
 class LoopThread:
     """Runs coroutines for callers of other threads; closes when it is no longer used."""
 
-    def __init__(self, url: str) -> None:
-        self.session = Session(url)
+    def __init__(self, session: Session) -> None:
+        self.session = session
         self._lock = Lock()
         self._closed = False
         self._loop = asyncio.new_event_loop()
@@ -76,7 +76,7 @@ class LoopThread:
             return self.submit(work).result()
         except CancelledError:
             raise InterfaceError("the connection to the event store was closed") from None
-        except (EventStoreError, msgspec.DecodeError, NatsError, OSError) as error:
+        except (EventStoreError, msgspec.DecodeError, UnicodeDecodeError, NatsError, OSError) as error:
             raise translated(error) from error
 
     def close(self) -> None:
@@ -98,7 +98,7 @@ class LoopThread:
 def translated(error: Exception) -> PersistenceError:
     if isinstance(error, EventStoreError):
         return _OURS[type(error)](str(error))
-    if isinstance(error, msgspec.DecodeError):
+    if isinstance(error, (msgspec.DecodeError, UnicodeDecodeError)):
         return DataError(f"the log holds an event that this module did not write: {error}")
     return OperationalError(str(error) or type(error).__name__)
 

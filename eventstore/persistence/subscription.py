@@ -10,7 +10,6 @@ from typing import Final
 
 from eventsourcing.persistence import ApplicationRecorder, InterfaceError, Notification, Subscription
 
-from eventstore.envelope import Recorded
 from eventstore.persistence.log import RecorderLog
 from eventstore.persistence.loop import LoopThread, translated
 from eventstore.persistence.stored import notifications
@@ -19,7 +18,7 @@ _BATCH: Final = 500
 _BATCHES: Final = 4
 """Batches held for a slow reader; beyond these the feed's own flow control holds the server back."""
 
-_Queue = asyncio.Queue[list[Recorded] | Exception]
+_Queue = asyncio.Queue[list[Notification] | Exception]
 
 
 class FeedSubscription(Subscription[ApplicationRecorder]):
@@ -38,8 +37,8 @@ class FeedSubscription(Subscription[ApplicationRecorder]):
         self._lock = Lock()
         self._arrived: Iterator[Notification] = iter(())
         self._queue: _Queue = asyncio.Queue(_BATCHES)
-        self._under_way: list[Future[None] | Future[list[Recorded] | Exception]] = []
-        self._under_way.append(loop.submit(_follow(log, max(gt or 0, 0), self._queue)))
+        self._under_way: list[Future[None] | Future[list[Notification] | Exception]] = []
+        self._under_way.append(loop.submit(_follow(log, max(gt or 0, 0), topics, self._queue)))
 
     def __next__(self) -> Notification:
         while not self._has_been_stopped:
@@ -47,7 +46,7 @@ class FeedSubscription(Subscription[ApplicationRecorder]):
             if notification is not None:
                 self._last_notification_id = notification.id
                 return notification
-            self._arrived = iter(notifications(self._next_batch(), self._topics))
+            self._arrived = iter(self._next_batch())
         raise StopIteration
 
     def stop(self) -> None:
@@ -59,8 +58,8 @@ class FeedSubscription(Subscription[ApplicationRecorder]):
     def __del__(self) -> None:
         self.stop()
 
-    def _next_batch(self) -> list[Recorded]:
-        """Blocks for events; none when the subscription has been stopped meanwhile."""
+    def _next_batch(self) -> list[Notification]:
+        """Blocks for notifications; none when the subscription has been stopped meanwhile."""
         try:
             with self._lock:
                 if self._has_been_stopped:
@@ -77,10 +76,11 @@ class FeedSubscription(Subscription[ApplicationRecorder]):
         return batch
 
 
-async def _follow(log: RecorderLog, after: int, queue: _Queue) -> None:
+async def _follow(log: RecorderLog, after: int, topics: Sequence[str], queue: _Queue) -> None:
     try:
         async with log.feed(after) as feed:
             async for batch in feed.batches(_BATCH):
-                await queue.put(batch)
+                if wanted := notifications(batch, topics):
+                    await queue.put(wanted)
     except Exception as error:
         await queue.put(translated(error))

@@ -1,0 +1,111 @@
+"""The one place that builds everything. Nothing connects to anything when it is imported."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from domain import environment
+from domain.contexts import DECIDERS, EVENTS
+from eventstore.aggregates import Aggregates
+from eventstore.catalogue import Catalogue
+from eventstore.connection import Connection, connect_to
+from eventstore.envelope import Context
+from eventstore.snapshots import create_snapshots
+from eventstore.store import EventStore, StreamWrite
+from eventstore.streams import create_log
+from handlers.command import Caller, Directive
+from handlers.command_handler import CommandHandler
+from handlers.routes import routes_of
+from sagas.definition import Told
+from sagas.instance import Refusals, Tell
+from sagas.rollout import RetryPolicy, TargetOf, deployment_saga
+from sagas.runner import SagaRunner
+from sagas.targets.port import Target, TargetRefused
+from sagas.targets.process import ProcessTarget
+from sagas.timers import create_timers
+
+
+def catalogue() -> Catalogue:
+    return Catalogue(EVENTS)
+
+
+async def initialise(connection: Connection, *, replicas: int = 1) -> None:
+    """Create every stream Sagacity needs; those that are there are checked and left as they are."""
+    await create_log(connection, replicas=replicas)
+    await create_snapshots(connection, replicas=replicas)
+    await create_timers(connection, replicas=replicas)
+
+
+@dataclass(frozen=True)
+class Core:
+    """What every role works with."""
+
+    connection: Connection
+    store: EventStore
+    aggregates: Aggregates
+    handler: CommandHandler
+
+
+@asynccontextmanager
+async def open_core(nats_url: str, *, name: str = "sagacity") -> AsyncGenerator[Core]:
+    """Raises LogMissing when `initialise` was never called on this server, and what `connect_to` raises."""
+    connection = await connect_to(nats_url, name=name)
+    try:
+        store = await EventStore.open(connection, catalogue())
+        aggregates = Aggregates(store)
+        try:
+            yield Core(connection, store, aggregates, CommandHandler(store, aggregates, routes_of(DECIDERS)))
+        finally:
+            await aggregates.close()
+            await store.close()
+    finally:
+        await connection.close()
+
+
+def saga_runner(core: Core, target_of: TargetOf, retries: RetryPolicy, *, ack_wait: float = 5.0) -> SagaRunner:
+    definitions = [deployment_saga(target_of, retries)]
+    return SagaRunner(core.store, _teller(core.handler, core.store), definitions, ack_wait=ack_wait)
+
+
+def targets(process_host: Path) -> TargetOf:
+    """The implementations of the target port by kind: here further kinds are added."""
+    implementations: dict[str, Callable[[environment.Target], Target]] = {
+        "process": lambda _: ProcessTarget(process_host)
+    }
+    opened: dict[str, Target] = {}
+
+    def target_of(target: environment.Target) -> Target:
+        if target.kind not in implementations:
+            raise TargetRefused([f"there is no target kind {target.kind!r}; known: {', '.join(implementations)}"])
+        if target.kind not in opened:
+            opened[target.kind] = implementations[target.kind](target)
+        return opened[target.kind]
+
+    return target_of
+
+
+def _teller(handler: CommandHandler, store: EventStore) -> Tell:
+    async def tell(commands: Sequence[Told], ids: Sequence[str], also: StreamWrite, context: Context) -> None:
+        if not commands:
+            await store.append_all([also], context)
+            return
+        directives = [
+            Directive(id=id, category=told.category, stream_id=told.id, command=told.command)
+            for id, told in zip(ids, commands, strict=True)
+        ]
+        caller = Caller(
+            actor=context.actor,
+            correlation_id=context.correlation_id,
+            causation_id=context.causation_id,
+            tenant=context.tenant,
+            traceparent=context.traceparent,
+        )
+        outcomes = await handler.direct(directives, caller, also=[also] if also.events else [])
+        for outcome in outcomes:
+            if outcome.outcome == "refused":
+                raise Refusals(outcome.refusal or "refused", outcome.reason or "")
+
+    return tell

@@ -1,0 +1,67 @@
+"""Connecting, and staying connected."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from eventstore.connection import connect_to
+from eventstore.errors import LogUnavailable
+from tests.eventstore.log import CONTEXT, Counted, Log, Noted, everything, stream, until
+from tests.eventstore.servers import free_ports
+
+
+async def test_a_server_that_is_not_there_is_reported_in_time() -> None:
+    """With its address and the reason, and without the password."""
+    began = time.monotonic()
+    [port] = free_ports(1)
+
+    with pytest.raises(LogUnavailable) as failure:
+        await connect_to(f"nats://ada:secret@127.0.0.1:{port}", patience=0.5)
+
+    assert time.monotonic() - began < 2
+    assert f"nats://127.0.0.1:{port}" in str(failure.value)
+    assert "Connect call failed" in str(failure.value)
+    assert "secret" not in str(failure.value)
+
+
+async def test_a_server_that_never_answers_is_reported_in_time() -> None:
+    async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(2)
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as silent:
+        port = silent.sockets[0].getsockname()[1]
+        with pytest.raises(LogUnavailable, match=r"no answer within 0\.3 s"):
+            await connect_to(f"nats://127.0.0.1:{port}", patience=0.3)
+
+
+async def test_a_protocol_error_costs_one_reconnect_only(log: Log) -> None:
+    """The server says -ERR and hangs up; nats-py would stay closed for good."""
+    store = await log.store()
+    await store.append(stream("a"), 0, [Counted(1)], CONTEXT)
+
+    await store.connection.write([b"THIS IS NO NATS\r\n"])
+    await until(lambda: store.connection.lives == 1)
+
+    await store.append(stream("a"), 1, [Counted(2)], CONTEXT)
+    assert len(await everything(store)) == 2
+
+
+async def test_frames_survive_any_cut(log: Log) -> None:
+    """Events of all sizes around the buffer's, sent and received in pieces as the network likes."""
+    store = await log.store()
+    sizes = [0, 1, 100, 4_000, 32_750, 32_768, 65_536, 131_072, 500_000]
+    for version, size in enumerate(sizes):
+        await store.append(stream("a"), version, [_text(size)], CONTEXT)
+
+    events = await store.load(stream("a"))
+
+    assert [len(store.decode(event).text) for event in events] == sizes
+    assert [store.decode(event) for event in await everything(store)] == [_text(size) for size in sizes]
+
+
+def _text(size: int) -> Noted:
+    return Noted("\r\n" * (size // 2) + "x" * (size % 2))
