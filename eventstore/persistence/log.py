@@ -17,7 +17,7 @@ from eventsourcing.persistence import DataError, IntegrityError, Notification, S
 from eventstore.committer import Committer, Message
 from eventstore.connection import Connection
 from eventstore.envelope import Recorded, StreamId, recorded
-from eventstore.errors import WrongVersion
+from eventstore.errors import LogUnavailable, WrongVersion
 from eventstore.feed import Feed
 from eventstore.persistence.stored import (
     AGGREGATE,
@@ -85,17 +85,16 @@ class RecorderLog:
             return []
         batch = await self._chained(placed, tracking)
         while True:
-            messages = [Message(event_subject(self._location, s, n), raw) for s, n, raw in batch.documents]
             try:
-                last = await self._committer.commit(messages, timeout=self._timeout)
-            except WrongVersion:
+                last = await self._commit(batch)
+            except WrongVersion as conflict:
                 # Somebody else extended one of the streams. Whether with our version, only the new heads tell.
                 await asyncio.gather(*(self._last(stream) for stream in batch.heads))
-                batch = await self._chained(placed, tracking)
-                continue
-            for stream, head in batch.heads.items():
-                self._remember(stream, head)
-            return list(range(last - len(placed) + 1, last + 1))
+                tried, batch = batch, await self._chained(placed, tracking)
+                if batch.ordinals == tried.ordinals:
+                    raise LogUnavailable(f"{conflict}, but the log does not show it") from conflict
+            else:
+                return list(range(last - len(placed) + 1, last + 1))
 
     async def select(
         self, originator_id: UUID | str, gt: int | None, lte: int | None, desc: bool, limit: int | None
@@ -141,6 +140,14 @@ class RecorderLog:
 
     def feed(self, after: int) -> Feed:
         return Feed(self._connection, self._location, after=after, gapless=True)
+
+    async def _commit(self, batch: Batch) -> int:
+        """The position of the last document. Raises as `Committer.commit`."""
+        messages = [Message(event_subject(self._location, s, n), raw) for s, n, raw in batch.documents]
+        last = await self._committer.commit(messages, timeout=self._timeout)
+        for stream, head in batch.heads.items():
+            self._remember(stream, head)
+        return last
 
     async def _page(self, after: int, limit: int) -> list[Recorded]:
         """On a cluster a replica may not have the newest events yet: what it calls the end, the leader confirms."""

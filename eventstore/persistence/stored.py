@@ -88,6 +88,10 @@ class Batch:
         self._correlation = new_id()
         self._cause = f"{tracking.application_name}/{tracking.notification_id}" if tracking else None
 
+    @property
+    def ordinals(self) -> list[int]:
+        return [ordinal for _, ordinal, _ in self.documents]
+
     def add_event(self, stream: StreamId, event: StoredEvent) -> None:
         data = _Data(event.originator_version)
         if self.heads[stream].highest > event.originator_version:

@@ -54,7 +54,7 @@ class ReleaseLog:
     """The log of one release. Raises OSError where the disk does."""
 
     def __init__(self, directory: Path, start_key: str, size: int = _LOG_SIZE) -> None:
-        directory.mkdir(exist_ok=True)
+        directory.mkdir(mode=0o700, exist_ok=True)
         self._current = directory / f"{start_key}.log"
         self._older = directory / f"{start_key}.1.log"
         self._half = size // 2

@@ -44,7 +44,8 @@ class StateFile:
     def replace(self, content: bytes) -> None:
         """Atomic and durable. Raises OSError."""
         temporary = self._path.with_suffix(".new")
-        with temporary.open("wb") as file:
+        # Environments of releases may hold secrets: for the host's own user only.
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

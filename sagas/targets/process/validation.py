@@ -33,9 +33,8 @@ def program_path(release: Release) -> str | None:
 
 def validate(release: Release) -> None:
     """Raises TargetRefused with every fault."""
-    nul = list(_nul_bytes(release))
-    faults = nul or [*_program(release), *_directory(release)]
-    faults += [*_environment(release), *_health_path(release)]
+    checks = (_nul_bytes, _program, _directory, _environment, _health_path)
+    faults = [fault for check in checks for fault in check(release)]
     if faults:
         raise TargetRefused(faults)
 
@@ -48,6 +47,8 @@ def _nul_bytes(release: Release) -> Iterator[str]:
 
 
 def _program(release: Release) -> Iterator[str]:
+    if "\0" in release.program + (release.working_directory or "") + release.environment.get("PATH", ""):
+        return  # already a fault, and not to be looked for on the disk
     if not release.program:
         yield "there is no program"
     elif program_path(release) is None:
@@ -60,7 +61,7 @@ def _program(release: Release) -> Iterator[str]:
 
 
 def _directory(release: Release) -> Iterator[str]:
-    if release.working_directory is None:
+    if release.working_directory is None or "\0" in release.working_directory:
         return
     directory = Path(release.working_directory)
     if not directory.is_absolute():
