@@ -1,0 +1,1 @@
+"""Servers of our own: nats-server and PostgreSQL as supervised children, in one data directory."""
