@@ -33,6 +33,10 @@ def _words(value: Any) -> Any:
     return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
 
 
+def _number(value: Any) -> Any:
+    return int(value) if isinstance(value, str) and value.isdigit() else value
+
+
 def _url(*schemes: str) -> BeforeValidator:
     def check(value: Any) -> Any:
         for url in str(value).split(",") if value is not None else ():
@@ -58,7 +62,7 @@ class Settings(BaseSettings):
     nats_url: Annotated[str | None, _url("nats", "tls")] = None
     database_url: Annotated[str | None, _url("postgresql", "postgres")] = None
     nats_server: Path | None = None
-    nats_replicas: Literal[1, 3, 5] = 1
+    nats_replicas: Annotated[Literal[1, 3, 5], BeforeValidator(_number)] = 1
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     retry_attempts: Annotated[int, Field(ge=1, le=100)] = 6
     retry_first: Annotated[float, Field(gt=0, le=60)] = 0.2

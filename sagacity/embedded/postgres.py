@@ -60,6 +60,7 @@ def postgres_service(directory: DataDirectory, port: int) -> tuple[Service, str]
         directory=home,
         user=_NOBODY if as_root else None,
         stop_signal=signal.SIGINT,  # fast shutdown: clients are ended, nothing is lost
+        insist=10.0,  # after a kill -9 its old lock stands until the dead process is reaped
     )
     return service, url
 

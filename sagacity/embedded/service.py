@@ -23,7 +23,10 @@ class StartFailed(Exception):
 
 @dataclass(frozen=True)
 class Service:
-    """What to run. `ready` is asked until it says yes; times are in seconds."""
+    """What to run. `ready` is asked until it says yes; times are in seconds.
+
+    `insist`: how long an exit during the start is answered by another try.
+    """
 
     name: str
     command: tuple[str, ...]
@@ -34,6 +37,7 @@ class Service:
     stop_signal: signal.Signals = signal.SIGTERM
     grace: float = 15.0
     patience: float = 60.0
+    insist: float = 0.0
 
 
 class Child:
@@ -53,6 +57,16 @@ class Child:
         """Returns once it is ready. Raises StartFailed."""
         await self._end_leftover()
         self._bound_log()
+        began = asyncio.get_running_loop().time()
+        while True:
+            try:
+                return await self._start_once()
+            except StartFailed:
+                if asyncio.get_running_loop().time() - began > self.service.insist:
+                    raise
+            await asyncio.sleep(0.3)
+
+    async def _start_once(self) -> None:
         with self._log.open("ab") as log:
             try:
                 self._process = await self._spawn(log)
