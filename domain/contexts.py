@@ -10,9 +10,10 @@ from domain.decider import Decider
 from domain.deployment import deployment
 from domain.environment import environment
 from domain.organization import organization
+from domain.projection import projection
 from domain.saga import saga
 from domain.stack import stack
 
-DECIDERS: tuple[Decider[Any, Any, Any], ...] = (organization, environment, stack, deployment, saga)
+DECIDERS: tuple[Decider[Any, Any, Any], ...] = (organization, environment, stack, deployment, saga, projection)
 
-EVENTS: tuple[UnionType, ...] = (*(decider.events for decider in DECIDERS), command.Event)
+EVENTS: tuple[UnionType | type[Any], ...] = (*(decider.events for decider in DECIDERS), command.Event)

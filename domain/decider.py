@@ -33,9 +33,9 @@ class Decider(Generic[C, S, E]):
     """
 
     category: str
-    commands: UnionType
-    events: UnionType
-    states: UnionType
+    commands: UnionType | type[Any]
+    events: UnionType | type[Any]
+    states: UnionType | type[Any]
     initial: S
     decide: Callable[[C, S], tuple[E, ...] | Refusal]
     evolve: Callable[[S, E], S]

@@ -1,0 +1,1 @@
+"""Read models as folds of the log."""

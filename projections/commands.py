@@ -1,0 +1,66 @@
+"""Read model: every command and what came of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from domain import command
+from eventstore.envelope import Recorded
+from projections.projection import Projection, Table
+
+
+class Command(Struct, frozen=True):
+    id: str
+    type: str
+    outcome: Literal["accepted", "refused"]
+    refusal: str | None
+    reason: str | None
+    actor: str
+    stream: str
+    version: int
+    events: list[command.EventReference]
+    time: datetime
+    correlation_id: str
+    causation_id: str | None
+    position: int
+
+
+def key(event: Recorded, data: Any) -> str:
+    return event.stream.id
+
+
+def fold(row: Command | None, event: Recorded, data: command.Event) -> Command:
+    refused = isinstance(data, command.Refused)
+    return Command(
+        event.stream.id,
+        data.command,
+        "refused" if refused else "accepted",
+        data.refusal if refused else None,
+        data.reason if refused else None,
+        event.envelope.actor,
+        data.stream,
+        data.version,
+        [] if refused else list(data.events),
+        event.time,
+        event.envelope.correlationid,
+        event.envelope.causationid,
+        event.position,
+    )
+
+
+commands = Projection(
+    "commands",
+    frozenset({"command"}),
+    (
+        Table(
+            "commands",
+            Command,
+            key,
+            fold,
+            filters=("type", "outcome", "refusal", "actor", "stream", "correlation_id", "time"),
+        ),
+    ),
+)

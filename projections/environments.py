@@ -1,0 +1,82 @@
+"""Read model: environments with their targets and what is live in them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct, structs
+
+from domain import environment
+from domain.environment import Placement, Target
+from eventstore.envelope import Recorded
+from projections.projection import Projection, Table
+
+
+class Environment(Struct, frozen=True):
+    id: str
+    name: str
+    organization_id: str
+    environment_type: str
+    configuration: dict[str, str]
+    targets: list[Target]
+    placements: dict[str, Placement]
+    """By stack: what is live, and the deployment under way."""
+    created_at: datetime
+    updated_at: datetime
+    version: int
+    position: int
+
+
+def key(event: Recorded, data: Any) -> str:
+    return event.stream.id
+
+
+def fold(row: Environment | None, event: Recorded, data: Any) -> Environment | None:
+    if isinstance(data, environment.Registered):
+        return Environment(
+            event.stream.id,
+            data.name,
+            data.organization_id,
+            data.environment_type,
+            data.configuration,
+            list(data.targets),
+            {},
+            event.time,
+            event.time,
+            event.version,
+            event.position,
+        )
+    if row is None:
+        return None
+    changed = structs.replace(row, updated_at=event.time, version=event.version, position=event.position)
+    match data:
+        case environment.Configured(configuration):
+            return structs.replace(changed, configuration=configuration)
+        case environment.TargetAdded(target):
+            return structs.replace(changed, targets=[*row.targets, target])
+        case environment.TargetRemoved(name):
+            return structs.replace(changed, targets=[target for target in row.targets if target.name != name])
+        case environment.RolloutReserved(stack_id, deployment_id):
+            live = row.placements.get(stack_id, Placement()).live
+            placed = {stack_id: Placement(live, deployment_id)}
+            return structs.replace(changed, placements={**row.placements, **placed})
+        case environment.RolloutSettled(stack_id, _, live):
+            return structs.replace(changed, placements={**row.placements, stack_id: Placement(live, None)})
+        case _:
+            return row
+
+
+environments = Projection(
+    "environments",
+    frozenset({"environment"}),
+    (
+        Table(
+            "environments",
+            Environment,
+            key,
+            fold,
+            filters=("organization_id", "environment_type", "name", "created_at"),
+        ),
+    ),
+)
