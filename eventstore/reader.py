@@ -72,34 +72,14 @@ class Reader:
         stream: StreamId,
         *,
         after_version: int = 0,
-        until_position: int | None = None,
         limit: int | None = None,
     ) -> list[Recorded]:
-        """The stream's events, oldest first; empty when there is no such stream (or was none at that moment)."""
-        if until_position is not None:
-            return await self._load_until(stream, after_version, until_position, limit)
-        return await self._load(stream, after_version, {}, limit)
-
-    async def _load_until(
-        self, stream: StreamId, after_version: int, position: int, limit: int | None
-    ) -> list[Recorded]:
-        """The server takes 0 for "no limit" and lists nothing for a position that it has not reached."""
-        if position < 1:
-            return []
-        events = await self._load(stream, after_version, {"up_to_seq": position}, limit)
-        if events:
-            return events
-        events = await self._load(stream, after_version, {}, limit)
-        return [event for event in events if event.position <= position]
-
-    async def _load(
-        self, stream: StreamId, after_version: int, until: dict[str, Any], limit: int | None
-    ) -> list[Recorded]:
+        """The stream's events, oldest first; empty when there is no such stream."""
         found = None
         if after_version == 0:
-            found = await self._wildcard({"multi_last": [stream_filter(self._location, stream)], **until}, limit)
+            found = await self._wildcard({"multi_last": [stream_filter(self._location, stream)]}, limit)
         if found is None:
-            found = await self._by_literal_versions(stream, after_version, until, limit)
+            found = await self._by_literal_versions(stream, after_version, limit)
         return [recorded(position, raw) for position, raw in found]
 
     async def newer(self, stream: StreamId, version: int) -> list[Recorded]:
@@ -122,13 +102,20 @@ class Reader:
     async def page(self, after: int, limit: int, *, subject: str | None = None) -> list[Raw]:
         """At most `limit` events above position `after`, oldest first, optionally of one subject filter.
 
-        Empty only at the end of the log; fewer than `limit` also when the server cuts large answers.
+        Empty only at the end of the log, which a follower may not know yet (see `next_above`); fewer than `limit`
+        also when the server cuts large answers.
         """
         return (await self._get(_page(after, limit, subject))).events
 
     async def page_with_subjects(self, after: int, limit: int) -> list[Found]:
         answer = await self._get(_page(after, limit, None), with_subjects=True)
         return answer.found()
+
+    async def next_above(self, position: int) -> Found | None:
+        """The first event above a position as the leader knows it; None at the end of the log."""
+        request = {"seq": position + 1, "next_by_subj": f"{self._location.prefix}.>"}
+        message = await self._message_from_leader(request)
+        return Found(message["subject"], *_raw(message)) if message else None
 
     async def holders(self, subjects: Sequence[str], *, timeout: float = 5.0) -> Mapping[str, Raw]:
         """The events stored under these subjects (at most 1,024), by subject."""
@@ -152,9 +139,7 @@ class Reader:
             if limit or not answer.pending:
                 return found
 
-    async def _by_literal_versions(
-        self, stream: StreamId, after_version: int, until: dict[str, Any], limit: int | None
-    ) -> list[Raw]:
+    async def _by_literal_versions(self, stream: StreamId, after_version: int, limit: int | None) -> list[Raw]:
         """Versions are predictable: ask for them by name, where a wildcard would match more than the server lists."""
         found: list[Raw] = []
         size = _FIRST_CHUNK
@@ -163,7 +148,7 @@ class Reader:
                 size = min(size, limit - len(found))
             first = after_version + len(found) + 1
             wanted = [event_subject(self._location, stream, v) for v in range(first, first + size)]
-            answer = await self._get({"multi_last": wanted, **until})
+            answer = await self._get({"multi_last": wanted})
             found += answer.events
             if len(answer.events) < size and not answer.pending:
                 break
@@ -205,13 +190,16 @@ class Reader:
         return answer
 
     async def _from_leader(self, request: dict[str, Any]) -> Raw | None:
+        message = await self._message_from_leader(request)
+        return _raw(message) if message else None
+
+    async def _message_from_leader(self, request: dict[str, Any]) -> dict[str, Any] | None:
         answer = await ask(self._connection, f"STREAM.MSG.GET.{self._location.stream}", request)
         if error_code(answer):
             if answer["error"].get("code") == _NOTHING:
                 return None
             raise LogUnavailable(answer["error"]["description"])
-        message = answer["message"]
-        return message["seq"], base64.b64decode(message.get("data", ""))
+        return answer["message"]
 
     def _on_delivery(self, subject: bytes, _reply: bytes, payload: bytes, headers: bytes) -> None:
         answer = self._answers.get(subject)
@@ -250,6 +238,10 @@ class _Answer:
     def found(self) -> list[Found]:
         pairs = zip(self.subjects or (), self.events, strict=True)
         return [Found(subject, position, raw) for subject, (position, raw) in pairs]
+
+
+def _raw(message: dict[str, Any]) -> Raw:
+    return message["seq"], base64.b64decode(message.get("data", ""))
 
 
 def _page(after: int, limit: int, subject: str | None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import datetime
@@ -148,23 +149,36 @@ class EventStore:
         """The stream's events, oldest first, optionally as they were at a position or time, or the first `limit`.
 
         An event belongs to the time in its envelope (the moment of the decision), wherever the log was copied since.
-        What this store appended or loaded before is always there; `latest` reads through the leader of a cluster,
-        so that every event acknowledged to anyone is.
+        What this store appended or loaded before is always there; `latest` (and any `until_…`) reads through the
+        leader of a cluster, so that every event acknowledged to anyone is.
         Raises HistoryBroken when a version is missing, the hash chain does not hold or the end is not what it was,
         LogUnavailable.
         """
         known = self._heads.get(stream)
-        events = await self.reader.load(stream, after_version=after_version, until_position=until_position, limit=limit)
-        whole = until_position is None and (limit is None or len(events) < limit)
+        events = await self.reader.load(stream, after_version=after_version, limit=limit)
+        whole = limit is None or len(events) < limit
         end = after_version + len(events)
+        latest = latest or until_position is not None or until_time is not None
         if whole and ((latest and self._clustered) or (known is not None and end < known.version)):
-            events += await self.reader.newer(stream, end)
+            events += await self._newer(stream, end, known)
         verify_chain(stream, events, after_version)
         if whole:
             self._compare(stream, events, after_version, known)
+        if until_position is not None:
+            events = [event for event in events if event.position <= until_position]
         if until_time is not None:
             events = list(takewhile(lambda event: event.time <= until_time, events))
         return events
+
+    async def _newer(self, stream: StreamId, version: int, known: Head | None) -> list[Recorded]:
+        """Through the leader; again for a second where even that falls short of what was acknowledged: a leader
+        that was just deposed may not have noticed."""
+        for _ in range(10):
+            events = await self.reader.newer(stream, version)
+            if known is None or version + len(events) >= known.version:
+                return events
+            await asyncio.sleep(0.1)
+        return []
 
     def decode(self, event: Recorded) -> Any:
         """The event's data in today's schema. Raises UnknownEvent."""

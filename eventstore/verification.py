@@ -94,7 +94,10 @@ async def _pages(store: EventStore, last: int) -> AsyncIterator[Sequence[Found]]
     while after < last:
         page = await store.reader.page_with_subjects(after, min(_PAGE, last - after))
         if not page:
-            return
+            found = await store.reader.next_above(after)
+            if found is None:
+                return
+            page = [found]  # it was a follower that answered, and it is behind
         yield [found for found in page if found.position <= last]
         after = page[-1].position
 

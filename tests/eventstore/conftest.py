@@ -22,23 +22,18 @@ def _running(replicas: int) -> Iterator[Servers]:
         servers.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def one_node() -> Iterator[Servers]:
+    """Of its own, because the contract kills it."""
     yield from _running(1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def three_nodes() -> Iterator[Servers]:
     yield from _running(3)
 
 
-@pytest.fixture
-def own_node() -> Iterator[Servers]:
-    """A server that the test may stop as it likes."""
-    yield from _running(1)
-
-
 @pytest_asyncio.fixture
-async def log(one_node: Servers) -> AsyncIterator[Log]:
-    async with fresh_log(one_node) as log:
+async def log(nats_servers: Servers) -> AsyncIterator[Log]:
+    async with fresh_log(nats_servers) as log:
         yield log

@@ -88,7 +88,7 @@ class Appending:
             assert numbers(store, list(appended.events)) == [0, 0, 1, 1, 2, 2]
             first = appended.position - 5
             assert [event.position for event in appended.events] == list(range(first, first + 6))
-            assert await store.read(first - 1, 6) == appended.events
+            assert [event for event in await everything(store) if event.position >= first][:6] == appended.events
         over.set()
         await noise
 
@@ -217,7 +217,7 @@ class Loading:
         assert numbers(store, await store.load(stream("long"), limit=70)) == list(range(1, 71))
         assert numbers(store, await store.load(stream("long"), until_position=1_200)) == list(range(1, 1_201))
         reader = await log.store()
-        assert len(await reader.load(stream("long"), after_version=1)) == 2_499
+        assert len(await reader.load(stream("long"), after_version=1, latest=True)) == 2_499
 
     async def test_an_acknowledged_event_is_there_at_once(self, log: Log) -> None:
         """For whoever wrote it on every load, for everybody else with `latest`, whichever node answers."""
@@ -249,12 +249,18 @@ class Reading:
             category = "even" if n % 2 == 0 else "odd"
             await store.append(stream(f"{n}", category), 0, [Counted(n)], CONTEXT)
 
-        assert numbers(store, await store.read(0, 3)) == [0, 1, 2]
-        assert numbers(store, await store.read(3, 3)) == [3, 4, 5]
-        assert numbers(store, await store.read(6, 3)) == [6]
-        assert await store.read(7, 3) == []
-        assert numbers(store, await store.read(0, 2, category="odd")) == [1, 3]
-        assert numbers(store, await store.read(4, 9, category="odd")) == [5]
+        async def page(expected: list[int], after: int, limit: int, category: str | None = None) -> None:
+            async def shown() -> bool:  # a follower may need a moment to learn of the newest events
+                return numbers(store, await store.read(after, limit, category=category)) == expected
+
+            await until(shown, 5)
+
+        await page([0, 1, 2], 0, 3)
+        await page([3, 4, 5], 3, 3)
+        await page([6], 6, 3)
+        await page([], 7, 3)
+        await page([1, 3], 0, 2, "odd")
+        await page([5], 4, 9, "odd")
 
     async def test_a_feed_goes_from_the_past_into_the_present(self, log: Log) -> None:
         """From any position, everything once, in order, over to events appended while it reads."""

@@ -14,7 +14,7 @@ from eventstore.catalogue import Catalogue
 from eventstore.connection import Connection, connect_to
 from eventstore.envelope import Context, Recorded, StreamId
 from eventstore.store import EventStore
-from eventstore.streams import LogLocation, ask, create_log
+from eventstore.streams import LogLocation, ask, create_log, protected
 from tests.eventstore.servers import Servers
 
 
@@ -59,22 +59,37 @@ class Log:
 async def fresh_log(servers: Servers) -> AsyncGenerator[Log]:
     name = uuid.uuid4().hex[:12]
     location = LogLocation(stream=f"LOG-{name}", prefix=f"evt{name}")
+    await servers.ready()
     connection = await connect_to(servers.url)
     await create_log(connection, location, replicas=servers.replicas)
+    if servers.replicas > 1:
+        await _let_followers_answer(connection, location)
     log = Log(servers, location)
     try:
         yield log
     finally:
         await log.close()
+        await servers.ready()
         await ask(connection, f"STREAM.DELETE.{location.stream}")
         await connection.close()
 
 
+async def _let_followers_answer(connection: Connection, location: LogLocation) -> None:
+    """Followers begin to answer reads, with their slightly old view, ten seconds after a stream's creation; at once
+    when direct access is switched on."""
+    config = {"name": location.stream, "num_replicas": 3, **protected(location)}
+    for allowed in (False, True):
+        answer = await ask(connection, f"STREAM.UPDATE.{location.stream}", {**config, "allow_direct": allowed})
+        assert "error" not in answer
+
+
 async def everything(store: EventStore) -> list[Recorded]:
-    """The whole log, page by page."""
+    """The whole log, page by page, also when a page comes from a follower that does not know the end yet."""
     events: list[Recorded] = []
-    while page := await store.read(events[-1].position if events else 0, 500):
-        events += page
+    last = (await store.state()).last
+    async with asyncio.timeout(10):
+        while len(events) < last:
+            events += await store.read(events[-1].position if events else 0, 500)
     return events
 
 

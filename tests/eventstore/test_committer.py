@@ -135,12 +135,12 @@ async def test_a_write_with_one_subject_twice_is_refused(log: Log) -> None:
     await writer.close()
 
 
-async def test_an_outage_is_answered_in_time_and_ends_by_itself(own_node: Servers) -> None:
+async def test_an_outage_is_answered_in_time_and_ends_by_itself(own_nats: Servers) -> None:
     """No server: every caller hears so when its own time is up, not later; afterwards appends work again."""
-    async with _log_on(own_node) as log:
+    async with _log_on(own_nats) as log:
         store = await log.store()
         await store.append(stream("before"), 0, [Counted(0)], CONTEXT)
-        own_node.nodes[0].kill()
+        own_nats.nodes[0].kill()
         began = time.monotonic()
 
         async def write(n: int) -> float:
@@ -151,17 +151,17 @@ async def test_an_outage_is_answered_in_time_and_ends_by_itself(own_node: Server
         took = await asyncio.gather(*map(write, range(300)))
 
         assert all(0.4 + (n % 3) * 0.3 < seconds < 1.0 + (n % 3) * 0.3 for n, seconds in enumerate(took))
-        await asyncio.to_thread(own_node.nodes[0].start)
+        await asyncio.to_thread(own_nats.nodes[0].start)
         await store.append(stream("after"), 0, [Counted(1)], CONTEXT)
         assert [event.stream.id for event in await everything(store)] == ["before", "after"]
 
 
-async def test_too_many_waiting_writes_are_refused_at_once(own_node: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_too_many_waiting_writes_are_refused_at_once(own_nats: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory stays bounded while the log is away."""
     monkeypatch.setattr(committer, "MAX_OPEN", 200)
-    async with _log_on(own_node) as log:
+    async with _log_on(own_nats) as log:
         store = await log.store()
-        own_node.nodes[0].kill()
+        own_nats.nodes[0].kill()
         waiting = [
             asyncio.create_task(store.append(stream(f"{n}"), 0, [Counted(n)], CONTEXT, timeout=10)) for n in range(200)
         ]
@@ -172,7 +172,7 @@ async def test_too_many_waiting_writes_are_refused_at_once(own_node: Servers, mo
             await store.append(stream("one-more"), 0, [Counted(1)], CONTEXT)
         assert time.monotonic() - began < 0.5
 
-        await asyncio.to_thread(own_node.nodes[0].start)
+        await asyncio.to_thread(own_nats.nodes[0].start)
         assert sorted(appended.position for appended in await asyncio.gather(*waiting)) == list(range(1, 201))
 
 

@@ -8,12 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from domain.contexts import EVENTS
-from eventstore.catalogue import Catalogue
 from eventstore.envelope import recorded
+from sagacity.wiring import catalogue
 from tests.golden import HOME, golden_file, missing_files
 
-CATALOGUE = Catalogue(EVENTS)
+CATALOGUE = catalogue()
 FILES = sorted(HOME.glob("*/*.json"))
 
 

@@ -36,9 +36,9 @@ plans = st.lists(st.lists(steps, min_size=1, max_size=12), min_size=2, max_size=
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(plans)
-def test_no_version_twice_no_gap_every_acknowledged_append_once(one_node: Servers, plan: list[list[Step]]) -> None:
+def test_no_version_twice_no_gap_every_acknowledged_append_once(nats_servers: Servers, plan: list[list[Step]]) -> None:
     """Random appends to three streams by two to four processes, many of them at once and some at wrong versions."""
-    asyncio.run(_carry_out(one_node, plan))
+    asyncio.run(_carry_out(nats_servers, plan))
 
 
 async def _carry_out(servers: Servers, plan: list[list[Step]]) -> None:

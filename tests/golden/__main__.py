@@ -1,6 +1,5 @@
-from domain.contexts import EVENTS
-from eventstore.catalogue import Catalogue
+from sagacity.wiring import catalogue
 from tests.golden import write_missing
 
-for path in write_missing(Catalogue(EVENTS)):
+for path in write_missing(catalogue()):
     print(path)

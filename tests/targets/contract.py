@@ -61,9 +61,7 @@ class TargetContract:
         allocate = place.key("allocate")
         ports = await asyncio.gather(*(place.target.allocate(allocate) for _ in range(5)))
         assert len(set(ports)) == 1
-        urls = await asyncio.gather(
-            *(place.target.start(place.key("start"), allocate, place.good) for _ in range(5))
-        )
+        urls = await asyncio.gather(*(place.target.start(place.key("start"), allocate, place.good) for _ in range(5)))
         assert len(set(urls)) == 1
         assert await place.runs() == [place.key("start")]
 

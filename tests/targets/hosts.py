@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import aiohttp
 
-from sagas.targets.port import Release, TargetUnavailable
+from sagas.targets.port import Release
 from sagas.targets.process import ProcessTarget
+from sagas.targets.process.wire import socket_of
 
 SERVICE = str(Path(__file__).with_name("service.py"))
 DYING_HOST = str(Path(__file__).with_name("dying_host.py"))
@@ -35,6 +37,7 @@ class Host:
     def begin(self, *program: str, **environment: str) -> "Host":
         """Without waiting; `program` stands in for the host's own."""
         command = program or ("-m", "sagas.targets.process.host")
+        self.data.parent.mkdir(parents=True, exist_ok=True)
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, *command, "--data", str(self.data), "--drain", "2", "--grace", "2"],
@@ -47,8 +50,8 @@ class Host:
         self.begin(*program, **environment)
         deadline = time.monotonic() + 15
         while time.monotonic() < deadline:
-            with contextlib.suppress(TargetUnavailable):
-                asyncio.run(self.target.inventory())
+            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(str(socket_of(self.data)))
                 return self
             if self.process is not None and self.process.poll() is not None:
                 break

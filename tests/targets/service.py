@@ -20,7 +20,7 @@ parser.add_argument("--sick", action="store_true", help="/health answers 500")
 parser.add_argument("--exit", type=int, help="exit with this code at once")
 parser.add_argument("--deaf", action="store_true", help="never listen")
 parser.add_argument("--child", action="store_true", help="start a process of its own that ignores SIGTERM")
-parser.add_argument("--say", default="", help="write these bytes (base64) to stdout")
+parser.add_argument("--say", default="", help="write what this file holds to stdout")
 options = parser.parse_args()
 
 
@@ -59,6 +59,8 @@ class Visit(BaseHTTPRequestHandler):
                 self.close_connection = True
             case "/crash":
                 os._exit(3)
+            case "/crash-once":
+                self.crash_once(query["file"])
             case "/socket":
                 self.websocket()
             case _:
@@ -67,11 +69,22 @@ class Visit(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def do_POST(self):
+        if self.path.startswith("/crash-once"):
+            return self.crash_once(parse_qs(urlsplit(self.path).query)["file"][0])
         digest, size = hashlib.sha256(), 0
         for chunk in self.body():
             digest.update(chunk)
             size += len(chunk)
         self.reply(json.dumps({"size": size, "sha256": digest.hexdigest(), "headers": self.headers.items()}).encode())
+
+    do_PUT = do_POST
+    do_DELETE = do_POST
+
+    def crash_once(self, file):
+        if os.path.exists(file):
+            return self.reply(options.name.encode())
+        open(file, "w").close()
+        os._exit(3)
 
     def body(self):
         if self.headers.get("Transfer-Encoding") == "chunked":
@@ -136,8 +149,9 @@ def main():
     if options.child:
         ignore = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
         print("child", subprocess.Popen([sys.executable, "-c", ignore]).pid, flush=True)
-    sys.stdout.buffer.write(base64.b64decode(options.say))
-    sys.stdout.flush()
+    if options.say:
+        with open(options.say, "rb") as said:
+            sys.stdout.buffer.write(said.read())
     print(f"{options.name} begins", flush=True)
     print(f"{options.name} warns", file=sys.stderr, flush=True)
     if options.deaf:

@@ -10,8 +10,10 @@ from weakref import WeakValueDictionary
 from sagas.targets.port import Effect, Front, Health, ReleaseFailed, TargetRefused, check_front, check_key
 from sagas.targets.process import ledger, ports
 from sagas.targets.process.fronts import Fronts
+from sagas.targets.process.layout import Layout
 from sagas.targets.process.ledger import UNDOES, Allocate, HostState, Operation, Retire, Start, Switch, Undo
 from sagas.targets.process.releases import Releases
+from sagas.targets.process.retention import drop_oldest
 from sagas.targets.process.state import StateFile
 from sagas.targets.process.upstream import Upstream
 from sagas.targets.process.validation import validate
@@ -28,8 +30,9 @@ def leads_to(file: StateFile, releases: Releases, front: str) -> Upstream | None
 
 
 class Effects:
-    def __init__(self, file: StateFile, releases: Releases, fronts: Fronts) -> None:
+    def __init__(self, file: StateFile, releases: Releases, fronts: Fronts, layout: Layout) -> None:
         self._file = file
+        self._layout = layout
         self._releases = releases
         self._fronts = fronts
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -150,7 +153,8 @@ class Effects:
         await self._file.change(partial(ledger.retiring, key=key, retire=retire))
         await self._releases.drain(retire.release)
         await self._releases.stop(retire.release)
-        await self._file.change(partial(ledger.retired, key=key))
+        state = await self._file.change(partial(ledger.retired, key=key))
+        await asyncio.to_thread(drop_oldest, self._layout, {*state.wanted, *self._releases.keys()})
 
     async def _unretire(self, key: str, retire: Retire) -> None:
         if self.state.entries[key].answer.previous is None:

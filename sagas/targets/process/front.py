@@ -23,7 +23,7 @@ from sagas.targets.process.websocket import asks_for_websocket, bridge
 LeadsTo = Callable[[], Upstream | None]
 
 _RETRY_WITHIN: Final = 1.0
-"""Seconds in which a request that cannot have reached a release is sent again."""
+"""Seconds in which a request that got no answer may be sent again."""
 
 _PAUSE: Final = 0.025
 _CHUNK: Final = 256 * 1024
@@ -45,6 +45,20 @@ _HOP_BY_HOP: Final = {
 }
 
 
+class AnswerLost(aiohttp.ClientConnectionError):
+    """The connection broke before the answer came; the release may have acted on the request."""
+
+
+async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keeps aiohttp from resending by itself what may have had an effect, PUT and DELETE among it."""
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise AnswerLost(str(error)) from error
+
+
 def client() -> aiohttp.ClientSession:
     """The way from fronts to releases: everything passes as it is."""
     return aiohttp.ClientSession(
@@ -53,6 +67,7 @@ def client() -> aiohttp.ClientSession:
         cookie_jar=aiohttp.DummyCookieJar(),
         skip_auto_headers=(hdrs.USER_AGENT, hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE),
         auto_decompress=False,
+        middlewares=(_once,),
         max_line_size=_HEADER_SIZE,
         max_field_size=_HEADER_SIZE,
     )
@@ -92,19 +107,21 @@ class Front:
         if not request.raw_path.startswith("/"):
             return problem(400, f"the request target {request.raw_path[:200]!r} is not a path")
         await _continue(request)
-        deadline = time.monotonic() + _RETRY_WITHIN
+        retries = _Retries(request)
         while True:
             upstream = self._leads_to()
             if upstream is None:
                 return problem(503, f"the front {self._name} leads to no release", retry_after=1)
             with upstream.busy():
-                answered = await self._forward(request, upstream, last=time.monotonic() > deadline)
+                answered = await self._forward(request, upstream, retries)
             if answered is not None:
                 return answered
             await asyncio.sleep(_PAUSE)
 
-    async def _forward(self, request: web.BaseRequest, upstream: Upstream, *, last: bool) -> web.StreamResponse | None:
-        """None: it cannot have had any effect; send it again."""
+    async def _forward(
+        self, request: web.BaseRequest, upstream: Upstream, retries: _Retries
+    ) -> web.StreamResponse | None:
+        """None: send it again."""
         if asks_for_websocket(request):
             return await bridge(request, self._session, upstream, _passed_on(request))
         try:
@@ -116,13 +133,31 @@ class Front:
                 allow_redirects=False,
             )
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            if _harmless(request, error) and not last:
+            if retries.allow(error):
                 return None
             upstream.count(failed=True)
             return problem(502, f"the release behind the front {self._name} gave no answer: {type(error).__name__}")
         async with answer:
             upstream.count(failed=answer.status >= 500)
             return await _relay(request, answer)
+
+
+class _Retries:
+    """Whether a request that got no answer may be sent again."""
+
+    def __init__(self, request: web.BaseRequest) -> None:
+        self._deadline = time.monotonic() + _RETRY_WITHIN
+        self._repeatable = request.method in _IDEMPOTENT and not request.body_exists
+
+    def allow(self, error: Exception) -> bool:
+        if time.monotonic() > self._deadline:
+            return False
+        if isinstance(error, aiohttp.ClientConnectorError):
+            return True  # nothing was sent
+        # Something may have happened: reads only, and once, or a request that crashes releases crashes it for long.
+        once = self._repeatable and isinstance(error, AnswerLost)
+        self._repeatable = False
+        return once
 
 
 async def _relay(request: web.BaseRequest, answer: aiohttp.ClientResponse) -> web.StreamResponse:
@@ -147,14 +182,6 @@ async def _continue(request: web.BaseRequest) -> None:
 
 def _url(request: web.BaseRequest, upstream: Upstream) -> URL:
     return URL(f"http://127.0.0.1:{upstream.port}{request.raw_path}", encoded=True)
-
-
-def _harmless(request: web.BaseRequest, error: Exception) -> bool:
-    """A connection that was refused carried nothing; one that broke without an answer may have, so only reads go on."""
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return True
-    broke = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
-    return broke and request.method in _IDEMPOTENT and not request.body_exists
 
 
 def _passed_on(request: web.BaseRequest) -> CIMultiDict[str]:

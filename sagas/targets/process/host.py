@@ -51,7 +51,7 @@ async def serve(layout: Layout, limits: Limits, front_host: str, stop: asyncio.E
     releases = Releases(layout, limits)
     async with client() as session:
         fronts = Fronts(front_host, partial(leads_to, file, releases), session)
-        effects = Effects(file, releases, fronts)
+        effects = Effects(file, releases, fronts, layout)
         try:
             await effects.bring_back()
             async with _listening(control(effects, releases, layout), layout):

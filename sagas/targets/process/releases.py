@@ -35,7 +35,7 @@ class Releases:
         await self.start(key, port, release)
         if not await self._all[key].listening(self._limits.listen):
             await self.stop(key)
-            raise ReleaseFailed(f"{release.program} did not listen on port {port} within {self._limits.listen:g} s")
+            raise ReleaseFailed(f"{release.program} does not listen on port {port}")
 
     def resume(self, key: str, port: int, release: Release) -> None:
         """Start without waiting, and go on trying."""
@@ -60,6 +60,9 @@ class Releases:
     def upstream(self, key: str) -> Upstream | None:
         supervised = self._all.get(key)
         return supervised.upstream if supervised else None
+
+    def keys(self) -> set[str]:
+        return set(self._all)
 
     def inventory(self) -> tuple[Running, ...]:
         return tuple(supervised.report() for supervised in self._all.values())

@@ -87,6 +87,7 @@ async def _ended(
     await asyncio.wait(pumps, timeout=_LAST_OUTPUT)
     for pump in pumps:
         pump.cancel()
+    await asyncio.gather(*pumps, return_exceptions=True)
     with contextlib.suppress(OSError):
         leftovers.strike(layout.processes, start_key)
     return code

@@ -57,8 +57,9 @@ class Supervised:
         self._keeper = asyncio.create_task(self._keep())
 
     async def listening(self, within: float) -> bool:
+        """Wait until it listens, at most `within` seconds, and not while it crashes."""
         deadline = time.monotonic() + within
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and self.problem is None:
             if self._process is not None and await listens(self._port):
                 return True
             await asyncio.sleep(_POLL)
@@ -97,7 +98,7 @@ class Supervised:
                 self.problem = None
                 code = await asyncio.shield(self._process.exited)
                 self._last_exit, self.problem = code, self._exit_text(code)
-            except ReleaseFailed as error:
+            except (ReleaseFailed, OSError) as error:
                 self.problem = str(error)
             self._process = None
             crashes = 1 if time.monotonic() - began > _STABLE else crashes + 1

@@ -1,0 +1,3 @@
+from sagacity.cli import main
+
+main()

@@ -1,0 +1,117 @@
+"""Opening the log itself, for the commands that read or write all of it."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import ExitStack, asynccontextmanager
+from typing import Any, NamedTuple, TypeVar
+
+import click
+from nats.errors import Error as NatsError
+
+from eventstore.connection import connect_to
+from eventstore.errors import EventStoreError
+from eventstore.store import EventStore
+from sagacity.archive.lines import FileFault
+from sagacity.cli import UserError
+from sagacity.cli.options import settings_from
+from sagacity.embedded.directory import DataDirectory, DirectoryUnusable
+from sagacity.embedded.nats_server import nats_service
+from sagacity.embedded.service import StartFailed
+from sagacity.embedded.supervisor import Supervisor
+from sagacity.settings import Settings
+from sagacity.wiring import catalogue, initialise
+
+T = TypeVar("T")
+
+
+class LogPlace(NamedTuple):
+    """Where the user said that the log is; None was not said."""
+
+    nats_url: str | None
+    data: str | None
+
+
+def log_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--nats and --data, given to the command as `target`."""
+
+    @functools.wraps(command)
+    def with_place(*arguments: Any, nats_url: str | None, data: str | None, **options: Any) -> Any:
+        return command(*arguments, target=LogPlace(nats_url, data), **options)
+
+    nats_option = click.option("--nats", "--nats-url", "nats_url", metavar="URL", help="NATS servers of the log.")
+    data_option = click.option("--data", metavar="DIR", help="Data directory, its platform running or not (.sagacity).")
+    return nats_option(data_option(with_place))
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Carry it out; raises UserError with what the log or its server has to say."""
+    try:
+        return asyncio.run(work)
+    except (EventStoreError, FileFault, NatsError, DirectoryUnusable, StartFailed, OSError) as error:
+        raise UserError(str(error) or type(error).__name__) from error
+
+
+@asynccontextmanager
+async def open_log(place: LogPlace, *, create: bool = False) -> AsyncGenerator[EventStore]:
+    """The log of a server, of a running platform, or of one at rest (its nats-server then runs for this command).
+
+    `create`: a data directory that has none yet gets one. Raises UserError and what `run` translates.
+    """
+    settings = settings_from({"nats_url": place.nats_url, "data": place.data})
+    async with _server(settings, create and place.data is not None) as url:
+        connection = await connect_to(url, name="sagacity-cli", patience=5.0)
+        try:
+            store = await EventStore.open(connection, catalogue())
+            try:
+                yield store
+            finally:
+                await store.close()
+        finally:
+            await connection.close()
+
+
+@asynccontextmanager
+async def _server(settings: Settings, create: bool) -> AsyncGenerator[str]:
+    if settings.nats_url is not None:
+        yield settings.nats_url
+        return
+    directory = DataDirectory(settings.data.expanduser().absolute())
+    if not directory.run.exists() and not create:
+        raise UserError(f"{settings.data} is no data directory: name one with --data, or a NATS server with --nats")
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(directory.taken())
+        except DirectoryUnusable:
+            running = directory.run / "nats_url"
+            if not running.exists():
+                raise
+            yield running.read_text()
+            return
+        async with _own_server(settings, directory, create) as url:
+            yield url
+
+
+@asynccontextmanager
+async def _own_server(settings: Settings, directory: DataDirectory, create: bool) -> AsyncGenerator[str]:
+    initialised = directory.path / "initialised"
+    if not initialised.exists() and not create:
+        raise UserError(f"the platform in {settings.data} is not running and its log is elsewhere: name it with --nats")
+    port = directory.remembered_port("nats-server")
+    url = f"nats://127.0.0.1:{port}"
+    async with Supervisor(directory, lambda _: None) as supervisor:
+        await supervisor.start(nats_service(directory, port, settings.nats_server))
+        if not initialised.exists():
+            await _initialise(url)
+            initialised.touch()
+        yield url
+
+
+async def _initialise(url: str) -> None:
+    connection = await connect_to(url)
+    try:
+        await initialise(connection)
+    finally:
+        await connection.close()

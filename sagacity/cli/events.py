@@ -1,0 +1,145 @@
+"""`sagacity events`: follow the log, and move it from and to files."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+import click
+
+from sagacity.archive.exporting import Exported, Selection, export
+from sagacity.archive.importing import Imported, Interrupted, NotImportable, import_events
+from sagacity.archive.resuming import NotResumable, resume_point
+from sagacity.cli import UserError
+from sagacity.cli.connecting import ApiPlace, api_options
+from sagacity.cli.connecting import run as run_http
+from sagacity.cli.event_log import LogPlace, log_options, open_log, run
+from sagacity.cli.output import json_option, progress
+from sagacity.cli.parameters import CATEGORY, MOMENT, POSITION
+from sagacity.cli.tailing import Filters, tail_events
+
+
+@click.group()
+def events() -> None:
+    """Follow, export and import the log."""
+
+
+@events.command()
+@click.option("--after", type=POSITION, help="Begin after this position (default: with what comes next; 0: all).")
+@click.option("--category", type=CATEGORY, help="Only of this category, such as deployment.")
+@click.option("--type", "event_type", help="Only of this type, such as deployment.completed.")
+@click.option("--correlation-id", help="Only of this conversation.")
+@click.option("--limit", type=click.IntRange(1), help="Stop after that many events.")
+@json_option
+@api_options
+def tail(
+    *,
+    target: ApiPlace,
+    after: int | None,
+    category: str | None,
+    event_type: str | None,
+    correlation_id: str | None,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """Show events as they come, across lost connections. --json prints one document a line.
+
+    Example:
+
+        sagacity events tail --after 0 --category deployment
+    """
+    filters = Filters(category, event_type, correlation_id)
+    run_http(tail_events(target, filters, after, limit, as_json))
+
+
+@events.command("export")
+@click.option("--out", "-o", default="-", metavar="FILE", help="Where to; - is standard output.")
+@click.option("--after", type=POSITION, default=0, help="Only above this position.")
+@click.option("--until", type=MOMENT, help="Only up to this position, or moment (RFC 3339).")
+@click.option("--category", type=CATEGORY, help="Only of this category, such as deployment.")
+@click.option("--resume", is_flag=True, help="Go on with a FILE that an export began, cut off or not.")
+@log_options
+def export_command(
+    *,
+    target: LogPlace,
+    out: str,
+    after: int,
+    until: int | datetime | None,
+    category: str | None,
+    resume: bool,
+) -> None:
+    """Write events as they are stored, one line each, oldest first.
+
+    Example:
+
+        sagacity events export --out events.ndjson
+    """
+    selection = Selection(after, until, category)
+    result = run(_export(target, out, selection, resume))
+    if result.missing:
+        raise UserError(f"{result.missing} positions are missing from the log: `sagacity verify` names them")
+    click.echo(f"{result.events} events, up to position {result.position}", err=True)
+
+
+async def _export(target: LogPlace, out: str, selection: Selection, resume: bool) -> Exported:
+    if resume and out == "-":
+        raise UserError("--resume: needs a file to go on with (--out FILE)")
+    async with open_log(target) as store:
+        with ExitStack() as stack:
+            if resume:
+                try:
+                    selection = selection._replace(after=await resume_point(store, Path(out), selection))
+                except NotResumable as error:
+                    raise UserError(str(error)) from error
+            file = _opened(out, resume, stack)
+            advance = stack.enter_context(progress())
+            return await export(store, file.write, selection, lambda done, last: advance("exporting", done, last))
+
+
+def _opened(out: str, resume: bool, stack: ExitStack) -> IO[bytes]:
+    if out == "-":
+        return sys.stdout.buffer
+    try:
+        return stack.enter_context(Path(out).open("ab" if resume else "xb"))
+    except FileExistsError as error:
+        raise UserError(f"{out} exists already: --resume goes on with it") from error
+    except OSError as error:
+        raise UserError(f"{out} cannot be written: {error.strerror}") from error
+
+
+@events.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--continue", "go_on", is_flag=True, help="Go on after an interrupted import of the same file.")
+@log_options
+def import_command(*, target: LogPlace, file: Path, go_on: bool) -> None:
+    """Restore an export into an empty log: the same events, byte for byte, at the same positions.
+
+    File and log are checked before and after. No saga runner may be at work on the log. Example:
+
+        sagacity events import events.ndjson --nats nats://127.0.0.1:4222
+    """
+    result = restore_file(target, file, go_on)
+    click.echo(f"{result.events} events are in the log, {result.written} of them written now; all verified")
+
+
+def restore_file(target: LogPlace, file: Path, go_on: bool, how_to_go_on: str = "") -> Imported:
+    """Raises UserError with every reason, or how to go on."""
+    hint = f"go on with `{how_to_go_on or f'sagacity events import --continue {file}'}`"
+    try:
+        return run(_import(target, file, go_on))
+    except NotImportable as error:
+        raise UserError(f"nothing was imported: {error}") from error
+    except Interrupted as error:
+        raise UserError(f"the import {error}; {hint}") from error
+    except KeyboardInterrupt:
+        click.echo(f"sagacity: the import was stopped; {hint}", err=True)
+        raise
+
+
+async def _import(target: LogPlace, file: Path, go_on: bool) -> Imported:
+    async with open_log(target, create=True) as store:
+        with progress() as advance:
+            return await import_events(store, file, go_on=go_on, report=advance)

@@ -1,0 +1,96 @@
+"""Following the log over server-sent events: nothing missed and nothing twice, across lost connections."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from typing import Any, Final, NamedTuple
+
+import click
+import httpx
+
+from sagacity.cli.connecting import Api, ApiPlace, open_api, problem_of, unreachable
+from sagacity.cli.output import console
+from sagacity.cli.timeline import event_line
+
+_LONGEST_PAUSE: Final = 5.0
+_PASSING: Final = frozenset({502, 503, 504})
+_SILENCE: Final = 60.0
+"""Seconds without any byte (heartbeats included) after which a connection is taken for lost."""
+
+
+class Filters(NamedTuple):
+    category: str | None
+    type: str | None
+    correlation_id: str | None
+
+
+class Sent(NamedTuple):
+    """One server-sent event."""
+
+    id: str
+    event: str
+    data: str
+
+
+async def tail_events(place: ApiPlace, filters: Filters, after: int | None, limit: int | None, as_json: bool) -> None:
+    """Print events until `limit` of them are printed. Raises UserError when the first connection fails."""
+    count, out = itertools.count(1), console()
+    async with open_api(place) as api:
+        async for sent in _followed(api, filters, after):
+            if as_json:
+                click.echo(sent.data)
+            else:
+                out.print(event_line(int(sent.id), sent.data.encode()))
+            if next(count) == limit:
+                return
+
+
+async def _followed(api: Api, filters: Filters, after: int | None) -> AsyncIterator[Sent]:
+    position, pause, connected = None if after is None else str(after), 0.2, False
+    while True:
+        try:
+            async for sent in _connection(api, filters, position):
+                position, pause, connected = sent.id or position, 0.2, True
+                if sent.data:
+                    yield sent
+        except httpx.HTTPError as error:
+            if not connected:
+                raise unreachable(api.url, error) from error
+        click.echo(f"sagacity: connection lost; going on after position {position or '?'}", err=True)
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+async def _connection(api: Api, filters: Filters, position: str | None) -> AsyncIterator[Sent]:
+    """The events of one connection, until it ends. Raises httpx.HTTPError, UserError when it is refused."""
+    query = {name: value for name, value in filters._asdict().items() if value is not None}
+    headers = {"Accept": "text/event-stream", **({"Last-Event-ID": position} if position is not None else {})}
+    timeout = httpx.Timeout(5.0, read=_SILENCE)
+    async with api.client.stream(
+        "GET", "/api/v1/events/stream", params=query, headers=headers, timeout=timeout
+    ) as answer:
+        if answer.status_code in _PASSING:
+            raise httpx.RemoteProtocolError(f"status {answer.status_code}")
+        if answer.status_code != 200:
+            await answer.aread()
+            raise problem_of(api.url, answer)
+        async for sent in server_sent(answer.aiter_lines()):
+            yield sent
+
+
+async def server_sent(lines: AsyncIterator[str]) -> AsyncIterator[Sent]:
+    """Cut a text/event-stream into events (HTML standard, section 9.2)."""
+    fields: dict[str, Any] = {}
+    async for line in lines:
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if line == "":
+            if fields:
+                yield Sent(fields.get("id", ""), fields.get("event", "message"), "\n".join(fields.get("data", ())))
+            fields = {}
+        elif name == "data":
+            fields.setdefault("data", []).append(value)
+        elif name in ("id", "event"):
+            fields[name] = value

@@ -1,0 +1,163 @@
+"""The whole platform as processes: servers, process host and roles, under one supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+
+from eventstore.connection import connect_to
+from eventstore.errors import LogMissing
+from eventstore.streams import check_log
+from sagacity.embedded.directory import DataDirectory, DirectoryUnusable, free_port
+from sagacity.embedded.nats_server import check_version_text, nats_service
+from sagacity.embedded.postgres import postgres_service
+from sagacity.embedded.service import Service, StartFailed
+from sagacity.embedded.supervisor import Supervisor, Tell
+from sagacity.roles import RoleSettings
+from sagacity.settings import Settings
+from sagacity.wiring import initialise
+from sagas.targets.process import ProcessTarget
+
+
+class NotInitialised(Exception):
+    """The log is not there although it should be; nothing is created silently."""
+
+
+@dataclass(frozen=True)
+class RunningPlatform:
+    """Where it is reached; `url` is empty without the api role."""
+
+    url: str
+    nats_url: str
+    database_url: str
+    directory: DataDirectory
+
+    def pid(self, service: str) -> int:
+        """The process of one of its services (`roles`, `nats-server`, `postgresql`, `process-host`)."""
+        return int((self.directory.run / f"{service}.pid").read_text().split()[0])
+
+
+@asynccontextmanager
+async def running_platform(
+    settings: Settings, environ: Mapping[str, str], tell: Tell, stop: asyncio.Event
+) -> AsyncGenerator[RunningPlatform]:
+    """Start everything; leaving stops it, in reverse. Raises DirectoryUnusable, StartFailed, NotInitialised."""
+    directory = DataDirectory(settings.data.expanduser().absolute())
+    with directory.taken():
+        async with Supervisor(directory, tell) as supervisor:
+            running = await _start(settings, directory, supervisor, environ)
+            _publish(running)
+            try:
+                yield running
+            finally:
+                for name in ("url", "nats_url", "database_url"):
+                    (directory.run / name).unlink(missing_ok=True)
+        del stop
+
+
+async def _start(
+    settings: Settings, directory: DataDirectory, supervisor: Supervisor, environ: Mapping[str, str]
+) -> RunningPlatform:
+    nats_url = settings.nats_url or await _own_nats(settings, directory, supervisor)
+    await _ensure_log(settings, directory, nats_url)
+    database_url = settings.database_url or await _own_postgres(directory, supervisor)
+    if "saga" in settings.role or "api" in settings.role:
+        await supervisor.start(_process_host(directory))
+    port = settings.port or free_port()
+    roles = RoleSettings(
+        roles=tuple(sorted(settings.role)),
+        nats_url=nats_url,
+        database_url=database_url,
+        process_host=str(directory.process_host),
+        host=settings.host,
+        port=port,
+        log_level=settings.log_level,
+        retry_attempts=settings.retry_attempts,
+        retry_first=settings.retry_first,
+        retry_longest=settings.retry_longest,
+    )
+    await supervisor.start(_roles(roles, directory))
+    url = f"http://{'127.0.0.1' if settings.host in ('0.0.0.0', '::') else settings.host}:{port}"
+    return RunningPlatform(url if "api" in settings.role else "", nats_url, database_url, directory)
+
+
+async def _own_nats(settings: Settings, directory: DataDirectory, supervisor: Supervisor) -> str:
+    port = directory.remembered_port("nats-server")
+    await supervisor.start(nats_service(directory, port, settings.nats_server))
+    return f"nats://127.0.0.1:{port}"
+
+
+async def _own_postgres(directory: DataDirectory, supervisor: Supervisor) -> str:
+    service, url = postgres_service(directory, directory.remembered_port("postgresql"))
+    await supervisor.start(service)
+    return url
+
+
+async def _ensure_log(settings: Settings, directory: DataDirectory, url: str) -> None:
+    """Our own empty server gets its streams once; a log that should be there and is not is never replaced."""
+    try:
+        connection = await asyncio.wait_for(connect_to(url, allow_reconnect=False, connect_timeout=3), 10)
+    except Exception as error:
+        raise StartFailed(f"NATS at {url} cannot be reached: {error or type(error).__name__}") from error
+    try:
+        version = ".".join(
+            map(str, (connection.connected_server_version.major, connection.connected_server_version.minor, 0))
+        )
+        check_version_text(version, url)
+        initialised = directory.path / "initialised"
+        if settings.nats_url is None and not initialised.exists():
+            await initialise(connection, replicas=1)
+            initialised.touch()
+        try:
+            await check_log(connection)
+        except LogMissing as error:
+            raise NotInitialised(str(error)) from error
+    finally:
+        await connection.close()
+
+
+def _process_host(directory: DataDirectory) -> Service:
+    target = ProcessTarget(directory.process_host)
+
+    async def ready() -> bool:
+        with contextlib.suppress(Exception):
+            await target.inventory()
+            return True
+        return False
+
+    command = (sys.executable, "-m", "sagas.targets.process.host", "--data", str(directory.process_host))
+    return Service("process-host", command, ready, grace=30.0)
+
+
+def _roles(roles: RoleSettings, directory: DataDirectory) -> Service:
+    ready_file = directory.run / "roles.ready"
+    ready_file.unlink(missing_ok=True)
+
+    async def ready() -> bool:
+        if "api" not in roles.roles:
+            return ready_file.exists()
+        with contextlib.suppress(httpx.HTTPError):
+            async with httpx.AsyncClient() as client:
+                answer = await client.get(f"http://{roles.local_host}:{roles.port}/health/startup", timeout=2)
+                return answer.status_code == 200
+        return False
+
+    command = (sys.executable, "-m", "sagacity", "role", roles.encode(str(ready_file)))
+    return Service("roles", command, ready)
+
+
+def _publish(running: RunningPlatform) -> None:
+    """For the command line and other tools on this machine. The URL of the database holds a password."""
+    for name, value in (("url", running.url), ("nats_url", running.nats_url), ("database_url", running.database_url)):
+        file = running.directory.run / name
+        file.touch(mode=0o600)
+        file.write_text(value)
+
+
+__all__ = ["DirectoryUnusable", "NotInitialised", "RunningPlatform", "running_platform"]

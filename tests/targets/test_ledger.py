@@ -1,0 +1,156 @@
+"""The rules of the process host, pure: what may be done, what a crash leaves, what may be forgotten."""
+
+import os
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import json
+
+from sagas.targets.port import Release, TargetRefused
+from sagas.targets.process import ledger
+from sagas.targets.process.layout import Layout
+from sagas.targets.process.ledger import HostState, Retire, Start, Switch, prune, settle
+from sagas.targets.process.output import Lines, ReleaseLog, read_log
+from sagas.targets.process.retention import drop_oldest
+
+release = Release("shop")
+retire = Retire("s")
+
+
+def running() -> HostState:
+    state = ledger.allocated(HostState(), "a", 20_001)
+    state = ledger.started(ledger.starting(state, "s", Start("a", release)), "s", "http://s")
+    return ledger.switched(state, "w", Switch("front", "s"), 20_002, "http://front")
+
+
+def phase(state: HostState, key: str) -> str | None:
+    return state.entries[key].phase if key in state.entries else None
+
+
+def test_a_start_that_a_crash_cut_off_was_never_there():
+    state = ledger.starting(ledger.allocated(HostState(), "a", 1), "s", Start("a", release))
+    assert phase(settle(state), "s") is None
+    assert settle(state).wanted == ()
+
+
+def test_a_stop_that_a_crash_cut_off_has_happened():
+    state = settle(ledger.stopping(running(), "s"))
+    assert (phase(state, "s"), state.wanted) == ("undone", ())
+
+
+def test_a_retirement_that_a_crash_cut_off_has_happened():
+    state = settle(ledger.retiring(running(), "r", retire))
+    assert (phase(state, "r"), state.wanted) == ("kept", ())
+
+
+def test_an_unretirement_that_a_crash_cut_off_has_not_happened():
+    retired = ledger.retired(ledger.retiring(running(), "r", retire), "r")
+    state = settle(ledger.unretiring(retired, "r", retire))
+    assert (phase(state, "r"), state.wanted) == ("kept", ())
+    assert ledger.unretired(ledger.unretiring(state, "r", retire), "r", retire).wanted == ("s",)
+
+
+def test_settling_leaves_what_is_closed():
+    assert settle(running()) == running()
+
+
+def test_the_state_survives_its_file():
+    assert json.decode(json.encode(running()), type=HostState) == running()
+
+
+def test_only_closed_entries_that_nothing_refers_to_are_forgotten():
+    state = running()
+    for number in range(50):
+        state = ledger.buried(state, f"old-{number}")
+    kept = prune(state, kept=10)
+    assert len(kept.entries) == 10
+    assert {"a", "s"} <= set(kept.entries)
+    assert "old-49" in kept.entries
+    assert (kept.wanted, kept.fronts) == (state.wanted, state.fronts)
+    assert prune(kept, kept=10) is kept
+
+
+def test_intents_under_way_are_never_forgotten():
+    state = ledger.stopping(running(), "s")
+    for number in range(50):
+        state = ledger.buried(state, f"old-{number}")
+    assert phase(prune(state, kept=1), "s") == "undoing"
+
+
+def test_the_port_of_a_release_being_stopped_is_not_freed():
+    with pytest.raises(TargetRefused, match="still runs"):
+        ledger.freed(ledger.stopping(running(), "s"), "a")
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), max_size=30))
+def test_undoing_switches_in_any_order_leaves_the_newest_that_stands(steps: list[tuple[bool, int]]):
+    """A front always leads to the newest switch that was done and not undone."""
+    state = running()
+    for number in range(6):
+        state = ledger.allocated(state, f"a{number}", 21_000 + number)
+        state = ledger.starting(state, f"s{number}", Start(f"a{number}", release))
+        state = ledger.started(state, f"s{number}", "http://s")
+    standing: list[int] = []
+    for number, (do, which) in enumerate(steps):
+        if do:
+            state = ledger.switched(state, f"w{number}", Switch("front", f"s{which}"), 1, "http://front")
+            standing.append(number)
+        elif standing:
+            undone = standing.pop(which % len(standing))
+            state = ledger.switched_back(state, f"w{undone}", Switch("front", "s"))
+    expected = f"s{steps[standing[-1]][1]}" if standing else "s"
+    assert state.fronts["front"].to == expected
+
+
+@given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=8))
+def test_lines_do_not_depend_on_how_the_output_arrives(data: bytes, cuts: list[int]):
+    def cut(pieces: list[bytes]) -> list[str]:
+        lines = Lines()
+        return [text for piece in pieces for text in lines.cut(piece)] + lines.end()
+
+    edges = [0, *sorted(min(edge, len(data)) for edge in cuts), len(data)]
+    pieces = [data[start:end] for start, end in pairwise(edges)]
+    assert cut(pieces) == cut([data])
+
+
+def test_a_long_line_without_an_end_is_cut_once():
+    lines = Lines()
+    texts = [text for _ in range(10) for text in lines.cut(b"x" * 50_000)] + lines.cut(b"\nnext\n")
+    assert [len(text) for text in texts] == [65_536 + len(" … (truncated)"), 4]
+
+
+def test_a_log_stays_within_its_size_and_its_numbers_go_on(tmp_path: Path):
+    log = ReleaseLog(tmp_path, "a", size=20_000)
+    for number in range(1000):
+        log.write("stdout", [f"line {number}"])
+    log.close()
+    assert sum(file.stat().st_size for file in tmp_path.iterdir()) < 21_000
+    kept = read_log(tmp_path, "a", 0, 10_000)
+    assert [line.number for line in kept] == list(range(kept[0].number, 1001))
+    again = ReleaseLog(tmp_path, "a", size=20_000)
+    again.write("stderr", ["after the restart"])
+    assert read_log(tmp_path, "a", 1000, 10)[0].number == 1001
+
+
+def test_logs_of_the_newest_releases_are_kept_and_of_those_that_run(tmp_path: Path):
+    layout = Layout(tmp_path)
+    for number in range(6):
+        ReleaseLog(layout.logs, f"r{number}").close()
+        os.utime(layout.logs / f"r{number}.log", (number, number))
+        layout.work(f"r{number}").mkdir(parents=True)
+    drop_oldest(layout, {"r0"}, kept=2)
+    assert sorted(file.name for file in layout.logs.iterdir()) == ["r0.log", "r4.log", "r5.log"]
+    assert sorted(file.name for file in (tmp_path / "work").iterdir()) == ["r0", "r4", "r5"]
+
+
+def test_a_line_that_a_crash_cut_off_costs_no_other(tmp_path: Path):
+    log = ReleaseLog(tmp_path, "a")
+    log.write("stdout", ["one", "two"])
+    with (tmp_path / "a.log").open("ab") as file:
+        file.write(b'{"number": 3, "ti')
+    log = ReleaseLog(tmp_path, "a")
+    log.write("stdout", ["three"])
+    assert [line.text for line in read_log(tmp_path, "a", 0, 10)] == ["one", "two", "three"]
