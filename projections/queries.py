@@ -128,8 +128,7 @@ class ReadModels:
         deadline = time.monotonic() + timeout
         while self._reached.get(name, 0) < position:
             self._news.clear()
-            record = await self._pool.fetchrow(f"SELECT position FROM {META}.checkpoint WHERE name = $1", name)
-            self._reached[name] = record["position"] if record else 0
+            self._reached[name] = await self.position(name)
             if self._reached[name] >= position:
                 return
             remaining = deadline - time.monotonic()
@@ -137,6 +136,19 @@ class ReadModels:
                 raise NotReached(name, position, self._reached[name])
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), min(_FLOOR, remaining))
+
+    async def position(self, name: str) -> int:
+        """How far the read model has come."""
+        record = await self._pool.fetchrow(f"SELECT position FROM {META}.checkpoint WHERE name = $1", name)
+        return record["position"] if record else 0
+
+    async def counts(self, name: str, column: str) -> dict[str, int]:
+        """Rows of the main table by the value of a column that is a filter."""
+        table = self._table(name, None)
+        if column not in table.filters:
+            raise BadQuery([(column, "there is no such filter")])
+        found = await self._pool.fetch(f'SELECT "{column}", count(*) FROM "{name}"."{table.name}" GROUP BY 1')
+        return {str(value): count for value, count in found}
 
     async def listen(self) -> None:
         """Hear of new positions at once; until cancelled. Without it, waiting only looks from time to time."""

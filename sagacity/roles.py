@@ -2,23 +2,130 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from dataclasses import dataclass
+import signal
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from sagas.rollout import RetryPolicy
+import asyncpg
+import msgspec
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+
+from api.app import create_app
+from api.live import Live
+from api.requests import command_answers
+from api.services import Services
+from api.serving import serve
+from domain.environment import Target
+from handlers.inbound import Inbox, publish, run_inbound
+from handlers.requests import answer_requests
+from projections.deployments import Deployment
+from projections.queries import ReadModels
+from projections.read_models import READ_MODELS
+from projections.runner import ProjectionRunner
+from sagacity.wiring import Core, open_core, saga_runner, targets
+from sagas.deployment import effect_key
+from sagas.rollout import RetryPolicy, TargetOf
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class RoleSettings:
-    """Where a process of roles finds the servers, and where it listens."""
+class RoleSettings(msgspec.Struct, frozen=True):
+    """Where a process of roles finds the servers, and where it listens. Times are in seconds."""
 
-    roles: frozenset[str]
+    roles: tuple[str, ...]
     nats_url: str
     database_url: str
-    process_host: Path
+    process_host: str
     host: str
     port: int
-    retries: RetryPolicy
+    log_level: str = "INFO"
+    retry_attempts: int = 6
+    retry_first: float = 0.2
+    retry_longest: float = 10.0
+    ready_file: str = ""
+
+    @property
+    def local_host(self) -> str:
+        return "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
+
+
+async def run_roles(settings: RoleSettings) -> None:
+    """Until SIGTERM or SIGINT. Raises what opening the log raises."""
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    trace.set_tracer_provider(TracerProvider())
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with open_core(settings.nats_url) as core:
+        running = [asyncio.create_task(work) for work in _work(settings, core, stop)]
+        Path(settings.ready_file).touch() if settings.ready_file else None
+        stopping = asyncio.create_task(stop.wait())
+        done, _ = await asyncio.wait({stopping, *running}, return_when=asyncio.FIRST_COMPLETED)
+        for task in running:
+            if not ("api" in settings.roles and task is running[0]):
+                task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        for task in done - {stopping}:
+            task.result()
+
+
+def _work(settings: RoleSettings, core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
+    target_of = targets(Path(settings.process_host))
+    retries = RetryPolicy(settings.retry_attempts, settings.retry_first, settings.retry_longest)
+    work: list[Coroutine[Any, Any, None]] = []
+    if "api" in settings.roles:
+        work.append(_api(settings, core, target_of, stop))
+    if "projector" in settings.roles:
+        work.append(ProjectionRunner(core.store, settings.database_url, READ_MODELS).run())
+    if "saga" in settings.roles:
+        work.append(saga_runner(core, target_of, retries).run())
+    if "worker" in settings.roles:
+        work.append(run_inbound(settings.nats_url, Inbox(core.handler)))
+    return work
+
+
+async def _api(settings: RoleSettings, core: Core, target_of: TargetOf, stop: asyncio.Event) -> None:
+    async with _services(settings, core, target_of) as services:
+        answers = asyncio.create_task(answer_requests(core.connection, command_answers(core.handler)))
+        try:
+            await serve(create_app(services), settings.host, settings.port, stop)
+        finally:
+            answers.cancel()
+            await asyncio.gather(answers, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _services(settings: RoleSettings, core: Core, target_of: TargetOf) -> AsyncGenerator[Services]:
+    pool = await _pool(settings.database_url)
+    models, live = ReadModels(pool, core.store, READ_MODELS), Live(core.store)
+    background = [asyncio.create_task(models.listen()), asyncio.create_task(live.run())]
+    try:
+        yield Services(
+            core.store, core.handler, models, pool, live, partial(_logs, target_of), partial(publish, core.connection)
+        )
+    finally:
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        pool.terminate()
+
+
+async def _pool(url: str) -> asyncpg.Pool[asyncpg.Record]:
+    """PostgreSQL may still be on its way up when we are."""
+    while True:
+        try:
+            return await asyncpg.create_pool(url, min_size=2, max_size=10, command_timeout=30)
+        except (OSError, asyncpg.PostgresError) as error:
+            log.warning("waiting for PostgreSQL: %s", error or type(error).__name__)
+            await asyncio.sleep(0.5)
+
+
+async def _logs(target_of: TargetOf, deployment: Deployment, after: int, limit: int) -> Sequence[Any]:
+    target = target_of(Target(deployment.target))
+    return await target.logs(effect_key(deployment.id, "start"), after, limit)

@@ -28,7 +28,7 @@ class Line(NamedTuple):
 class _Document(msgspec.Struct, forbid_unknown_fields=True):
     position: int
     event: msgspec.Raw = msgspec.Raw()
-    bytes: bytes | None = None
+    raw: bytes | None = msgspec.field(default=None, name="bytes")
 
 
 _decoder = msgspec.json.Decoder(_Document)
@@ -73,7 +73,7 @@ def _line(path: Path, number: int, text: bytes) -> Line:
         document = _decoder.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FileFault(f"{path}, line {number}: no line of an export: {error}") from error
-    raw = bytes(document.event) if document.bytes is None else document.bytes
+    raw = bytes(document.event) if document.raw is None else document.raw
     return Line(number, document.position, raw)
 
 

@@ -48,7 +48,7 @@ def restore(*, target: LogPlace, place: Path, go_on: bool) -> None:
     """
     try:
         with opened(place) as (manifest, file):
-            result = restore_file(target, file, go_on, f"sagacity restore --continue {place}")
+            result = restore_file(target, file, go_on)
     except BackupFault as error:
         raise UserError(str(error)) from error
     click.echo(f"{_size(manifest)} are in the log, {result.written} of them written now; all verified")

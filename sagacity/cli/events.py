@@ -125,9 +125,9 @@ def import_command(*, target: LogPlace, file: Path, go_on: bool) -> None:
     click.echo(f"{result.events} events are in the log, {result.written} of them written now; all verified")
 
 
-def restore_file(target: LogPlace, file: Path, go_on: bool, how_to_go_on: str = "") -> Imported:
+def restore_file(target: LogPlace, file: Path, go_on: bool) -> Imported:
     """Raises UserError with every reason, or how to go on."""
-    hint = f"go on with `{how_to_go_on or f'sagacity events import --continue {file}'}`"
+    hint = "the same command with --continue goes on from there"
     try:
         return run(_import(target, file, go_on))
     except NotImportable as error:

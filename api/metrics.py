@@ -1,0 +1,23 @@
+"""What Prometheus may ask. Times are in seconds."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY = CollectorRegistry()
+
+COMMANDS = Counter("sagacity_commands", "Commands by type and outcome", ["type", "outcome"], registry=REGISTRY)
+COMMAND_SECONDS = Histogram(
+    "sagacity_command_seconds",
+    "From a command's arrival to its durable outcome",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+    registry=REGISTRY,
+)
+PROJECTION_POSITION = Gauge("sagacity_projection_position", "Last position", ["projection"], registry=REGISTRY)
+PROJECTION_LAG_EVENTS = Gauge("sagacity_projection_lag_events", "Events behind", ["projection"], registry=REGISTRY)
+PROJECTION_LAG_SECONDS = Gauge(
+    "sagacity_projection_lag_seconds", "Age of the oldest event behind", ["projection"], registry=REGISTRY
+)
+LOG_POSITION = Gauge("sagacity_log_position", "Last position of the log", registry=REGISTRY)
+SUBSCRIBERS = Gauge("sagacity_live_subscribers", "Open live subscriptions", registry=REGISTRY)
+SAGAS = Gauge("sagacity_sagas", "Sagas by status", ["status"], registry=REGISTRY)

@@ -1,0 +1,146 @@
+"""How the platform is: projections, probes and metrics."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final, Literal
+
+import msgspec
+from litestar import MediaType, Request, Response, Router, get, post
+from prometheus_client import generate_latest
+
+from api import metrics
+from api.callers import caller_of
+from api.commands import answer
+from api.problems import NotFound
+from api.services import Services
+from handlers.command import CommandRequest
+from projections.queries import DEFAULT_LIMIT, MAX_LIMIT, ProjectionStatus
+
+_PATIENCE: Final = 2.0
+
+Verdict = Literal["ok", "degraded", "failing"]
+
+
+class DependencyHealth(msgspec.Struct, frozen=True):
+    verdict: Verdict
+    detail: str
+
+
+class Health(msgspec.Struct, frozen=True):
+    """`ok`: all well; `degraded`: it answers, but something needs attention; `failing`: it cannot do its work."""
+
+    status: Verdict
+    dependencies: dict[str, DependencyHealth]
+
+
+def system_routers(services: Services) -> tuple[Router, Router]:
+    """(under /api/v1, at the root)"""
+
+    @get("/projections", summary="Position and lag of every read model")
+    async def projections() -> Response[list[ProjectionStatus]]:
+        statuses = await services.models.statuses()
+        head = max((status.head for status in statuses), default=0)
+        return Response(statuses, headers={"X-Position": str(head)})
+
+    @post("/projections/{name:str}/rebuild", summary="Build a read model anew", status_code=202)
+    async def rebuild(name: str, request: Request[Any, Any, Any]) -> Response[Any]:
+        """Beside the live tables; `GET /projections` shows the progress. The request is a command on the record."""
+        try:
+            services.models.model(name)
+        except KeyError as error:
+            raise NotFound(f"there is no projection {name!r}") from error
+        command = CommandRequest(type="projection.rebuild", stream_id=name)
+        outcome = await services.handler.handle(command, caller_of(request.headers))
+        return Response(msgspec.to_builtins(answer(outcome)), status_code=202)
+
+    @get("/commands", summary="Commands and what came of them", tags=["commands"])
+    async def commands(
+        request: Request[Any, Any, Any], limit: int = DEFAULT_LIMIT, cursor: str | None = None
+    ) -> Response[Any]:
+        """Newest first; filters: type, outcome, refusal, actor, stream, correlation_id, time_after, time_before."""
+        filters = {k: v for k, v in request.query_params.items() if k not in ("limit", "cursor")}
+        page = await services.models.rows("commands", filters=filters, limit=min(limit, MAX_LIMIT), cursor=cursor)
+        links = {"self": "/api/v1/commands"}
+        if page.cursor:
+            pairs = "&".join(f"{key}={value}" for key, value in {**filters, "limit": limit}.items())
+            links["next"] = f"/api/v1/commands?{pairs}&cursor={page.cursor}"
+        return Response({"items": page.items, "_links": links})
+
+    @get("/health/live", summary="Is the process alive?")
+    async def live() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @get("/health/startup", summary="Has it started?")
+    async def startup() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @get(["/health", "/health/ready"], summary="Can it do its work?")
+    async def ready() -> Response[Health]:
+        health = await health_of(services)
+        return Response(health, status_code=503 if health.status == "failing" else 200)
+
+    @get("/metrics", summary="Prometheus", media_type=MediaType.TEXT)
+    async def prometheus() -> Response[bytes]:
+        await _measure(services)
+        return Response(generate_latest(metrics.REGISTRY), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return (
+        Router("/", route_handlers=[projections, rebuild, commands], tags=["platform"]),
+        Router("/", route_handlers=[live, startup, ready, prometheus], tags=["platform"]),
+    )
+
+
+async def health_of(services: Services) -> Health:
+    names = ("log", "read_models", "projections")
+    found = await asyncio.gather(_log(services), _database(services), _projections(services))
+    dependencies = dict(zip(names, found, strict=True))
+    verdicts = {each.verdict for each in found}
+    status: Verdict = "failing" if "failing" in verdicts else "degraded" if "degraded" in verdicts else "ok"
+    return Health(status, dependencies)
+
+
+async def _log(services: Services) -> DependencyHealth:
+    try:
+        state = await asyncio.wait_for(services.store.state(), _PATIENCE)
+    except Exception:
+        return DependencyHealth("failing", "the log does not answer")
+    return DependencyHealth("ok", f"last position {state.last}")
+
+
+async def _database(services: Services) -> DependencyHealth:
+    try:
+        await asyncio.wait_for(services.pool.fetchval("SELECT 1"), _PATIENCE)
+    except Exception:
+        return DependencyHealth("failing", "PostgreSQL does not answer")
+    return DependencyHealth("ok", "PostgreSQL answers")
+
+
+async def _projections(services: Services) -> DependencyHealth:
+    try:
+        statuses = await asyncio.wait_for(services.models.statuses(), _PATIENCE)
+    except Exception:
+        return DependencyHealth("failing", "no word of the projections")
+    halted = [f"{each.name} is {each.state}: {each.reason}" for each in statuses if each.state in ("halted", "stalled")]
+    if halted:
+        return DependencyHealth("degraded", "; ".join(halted))
+    return DependencyHealth("ok", f"{len(statuses)} projections, at most {_most(statuses)} events behind")
+
+
+def _most(statuses: list[ProjectionStatus]) -> int:
+    return max((each.lag_events for each in statuses), default=0)
+
+
+async def _measure(services: Services) -> None:
+    """Gauges are read when somebody asks; what cannot be read keeps its last value."""
+    try:
+        for status in await asyncio.wait_for(services.models.statuses(), _PATIENCE):
+            metrics.PROJECTION_POSITION.labels(status.name).set(status.position)
+            metrics.PROJECTION_LAG_EVENTS.labels(status.name).set(status.lag_events)
+            metrics.PROJECTION_LAG_SECONDS.labels(status.name).set(status.lag_seconds)
+            metrics.LOG_POSITION.set(status.head)
+        for status, count in (await services.models.counts("sagas", "status")).items():
+            metrics.SAGAS.labels(status).set(count)
+    except Exception:
+        return
+    metrics.SUBSCRIBERS.set(services.live.subscribers)
