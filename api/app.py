@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Litestar, Response, Router
+from litestar import Litestar, Request, Response, Router
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 
@@ -25,6 +25,11 @@ def create_app(services: Services) -> Litestar:
         response.headers.setdefault("X-Position", str(services.live.position))
         return response
 
+    def on_any_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+        response = on_error(request, error)
+        response.headers.setdefault("X-Position", str(services.live.position))
+        return response
+
     return Litestar(
         route_handlers=[
             Router(
@@ -39,7 +44,7 @@ def create_app(services: Services) -> Litestar:
             at_root,
         ],
         after_request=position,
-        exception_handlers={Exception: on_error},
+        exception_handlers={Exception: on_any_error},
         request_max_body_size=4 * MAX_BODY,
         openapi_config=OpenAPIConfig(
             title="Sagacity",

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
-from litestar import MediaType, Request, Response, Router, WebSocket, get, post, websocket
+from litestar import Request, Response, Router, WebSocket, get, post, websocket
 from litestar.params import Parameter
 from litestar.response import Stream
 
@@ -91,7 +91,7 @@ async def scan(
 
 
 def events_router(services: Services) -> Router:
-    @get("/events", summary="The audit trail", sync_to_thread=False, media_type=MediaType.JSON)
+    @get("/events", summary="The audit trail")
     async def trail(
         request: Request[Any, Any, Any],
         after: After = None,

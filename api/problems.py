@@ -82,7 +82,8 @@ def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[Prob
         case InvalidCommand() | InvalidCloudEvent():
             return problem("invalid", 422, str(error), request, faults=_faults(error.faults))
         case BadQuery():
-            return problem("invalid-query", 422, str(error), request, faults=_faults(error.faults))
+            faults = [ProblemFault(name, what) for name, what in error.faults]
+            return problem("invalid-query", 422, str(error), request, faults=faults)
         case NotFound():
             return problem("not-found", 404, str(error), request)
         case BodyRefused():
@@ -107,9 +108,7 @@ def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[Prob
 
 
 def _faults(faults: Sequence[Any]) -> list[ProblemFault]:
-    return [
-        ProblemFault(*fault) if isinstance(fault, tuple) else ProblemFault(fault.where, fault.what) for fault in faults
-    ]
+    return [ProblemFault(fault.where, fault.what) for fault in faults]
 
 
 def _validation(error: ValidationException) -> list[ProblemFault]:

@@ -225,12 +225,9 @@ def _single(routes: Mapping[str, Route], resource: Resource, row: Row, *, past: 
 def _actions(routes: Mapping[str, Route], resource: Resource, row: Row) -> dict[str, Any]:
     actions: dict[str, Any] = {}
     for action, (type, data) in resource.actions(row).items():
-        own = type.partition(".")[0] == resource.category and type != "deployment.request"
-        body = {
-            "type": type,
-            "data": data,
-            **({"stream": {"category": resource.category, "id": row.id}} if own else {}),
-        }
+        body: dict[str, Any] = {"type": type, "data": data}
+        if type != "deployment.request":
+            body["stream"] = {"category": resource.category, "id": row.id}
         actions[action] = {
             "href": "/api/v1/commands",
             "method": "POST",

@@ -94,7 +94,7 @@ def system_routers(services: Services) -> tuple[Router, Router]:
 async def health_of(services: Services) -> Health:
     names = ("log", "read_models", "projections")
     found = await asyncio.gather(_log(services), _database(services), _projections(services))
-    dependencies = dict(zip(names, found, strict=True))
+    dependencies: dict[str, DependencyHealth] = dict(zip(names, found, strict=True))
     verdicts = {each.verdict for each in found}
     status: Verdict = "failing" if "failing" in verdicts else "degraded" if "degraded" in verdicts else "ok"
     return Health(status, dependencies)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
+import msgspec
 
 from eventstore.connection import connect_to
 from eventstore.errors import LogMissing
 from eventstore.streams import check_log
-from sagacity.embedded.directory import DataDirectory, DirectoryUnusable, free_port
+from sagacity.embedded.directory import DataDirectory, free_port
 from sagacity.embedded.nats_server import check_version_text, nats_service
 from sagacity.embedded.postgres import postgres_service
 from sagacity.embedded.service import Service, StartFailed
@@ -44,26 +46,21 @@ class RunningPlatform:
 
 
 @asynccontextmanager
-async def running_platform(
-    settings: Settings, environ: Mapping[str, str], tell: Tell, stop: asyncio.Event
-) -> AsyncGenerator[RunningPlatform]:
+async def running_platform(settings: Settings, tell: Tell) -> AsyncGenerator[RunningPlatform]:
     """Start everything; leaving stops it, in reverse. Raises DirectoryUnusable, StartFailed, NotInitialised."""
     directory = DataDirectory(settings.data.expanduser().absolute())
     with directory.taken():
         async with Supervisor(directory, tell) as supervisor:
-            running = await _start(settings, directory, supervisor, environ)
+            running = await _start(settings, directory, supervisor)
             _publish(running)
             try:
                 yield running
             finally:
                 for name in ("url", "nats_url", "database_url"):
                     (directory.run / name).unlink(missing_ok=True)
-        del stop
 
 
-async def _start(
-    settings: Settings, directory: DataDirectory, supervisor: Supervisor, environ: Mapping[str, str]
-) -> RunningPlatform:
+async def _start(settings: Settings, directory: DataDirectory, supervisor: Supervisor) -> RunningPlatform:
     nats_url = settings.nats_url or await _own_nats(settings, directory, supervisor)
     await _ensure_log(settings, directory, nats_url)
     database_url = settings.database_url or await _own_postgres(directory, supervisor)
@@ -81,6 +78,7 @@ async def _start(
         retry_attempts=settings.retry_attempts,
         retry_first=settings.retry_first,
         retry_longest=settings.retry_longest,
+        ready_file=str(directory.run / "roles.ready"),
     )
     await supervisor.start(_roles(roles, directory))
     url = f"http://{'127.0.0.1' if settings.host in ('0.0.0.0', '::') else settings.host}:{port}"
@@ -106,10 +104,8 @@ async def _ensure_log(settings: Settings, directory: DataDirectory, url: str) ->
     except Exception as error:
         raise StartFailed(f"NATS at {url} cannot be reached: {error or type(error).__name__}") from error
     try:
-        version = ".".join(
-            map(str, (connection.connected_server_version.major, connection.connected_server_version.minor, 0))
-        )
-        check_version_text(version, url)
+        server = connection.connected_server_version
+        check_version_text(f"{server.major}.{server.minor}.{server.patch}", url)
         initialised = directory.path / "initialised"
         if settings.nats_url is None and not initialised.exists():
             await initialise(connection, replicas=1)
@@ -136,7 +132,7 @@ def _process_host(directory: DataDirectory) -> Service:
 
 
 def _roles(roles: RoleSettings, directory: DataDirectory) -> Service:
-    ready_file = directory.run / "roles.ready"
+    ready_file = Path(roles.ready_file)
     ready_file.unlink(missing_ok=True)
 
     async def ready() -> bool:
@@ -148,7 +144,7 @@ def _roles(roles: RoleSettings, directory: DataDirectory) -> Service:
                 return answer.status_code == 200
         return False
 
-    command = (sys.executable, "-m", "sagacity", "role", roles.encode(str(ready_file)))
+    command = (sys.executable, "-m", "sagacity", "role", msgspec.json.encode(roles).decode())
     return Service("roles", command, ready)
 
 
@@ -158,6 +154,3 @@ def _publish(running: RunningPlatform) -> None:
         file = running.directory.run / name
         file.touch(mode=0o600)
         file.write_text(value)
-
-
-__all__ = ["DirectoryUnusable", "NotInitialised", "RunningPlatform", "running_platform"]

@@ -64,7 +64,7 @@ async def run_roles(settings: RoleSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with open_core(settings.nats_url) as core:
         running = [asyncio.create_task(work) for work in _work(settings, core, stop)]
-        Path(settings.ready_file).touch() if settings.ready_file else None
+        _announce(settings)
         stopping = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait({stopping, *running}, return_when=asyncio.FIRST_COMPLETED)
         for task in running:
@@ -73,6 +73,11 @@ async def run_roles(settings: RoleSettings) -> None:
         await asyncio.gather(*running, return_exceptions=True)
         for task in done - {stopping}:
             task.result()
+
+
+def _announce(settings: RoleSettings) -> None:
+    if settings.ready_file:
+        Path(settings.ready_file).touch()
 
 
 def _work(settings: RoleSettings, core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any, None]]:

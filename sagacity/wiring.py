@@ -18,6 +18,7 @@ from eventstore.store import EventStore, StreamWrite
 from eventstore.streams import create_log
 from handlers.command import Caller, Directive
 from handlers.command_handler import CommandHandler
+from handlers.inbound import create_inbound_stream
 from handlers.routes import routes_of
 from sagas.definition import Told
 from sagas.instance import Refusals, Tell
@@ -37,6 +38,7 @@ async def initialise(connection: Connection, *, replicas: int = 1) -> None:
     await create_log(connection, replicas=replicas)
     await create_snapshots(connection, replicas=replicas)
     await create_timers(connection, replicas=replicas)
+    await create_inbound_stream(connection, replicas=replicas)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+import msgspec
 import uvloop
 
 from sagacity.roles import RoleSettings, run_roles
@@ -12,4 +13,4 @@ from sagacity.roles import RoleSettings, run_roles
 @click.argument("settings")
 def role(settings: str) -> None:
     """Run the roles that SETTINGS (JSON) names, against the servers it names, until SIGTERM."""
-    uvloop.run(run_roles(RoleSettings.parse(settings)))
+    uvloop.run(run_roles(msgspec.json.decode(settings, type=RoleSettings)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from typing import Any
 
@@ -43,7 +42,7 @@ async def _up(settings: Settings) -> None:
     def tell(line: str) -> None:
         console.print(f"[dim]{line}[/dim]")
 
-    async with running_platform(settings, os.environ, tell, stop) as running:
+    async with running_platform(settings, tell) as running:
         if stop.is_set():
             return
         console.print(f"Sagacity is ready: [bold]{running.url}[/bold]  (Ctrl-C stops it)")

@@ -39,6 +39,18 @@ class Platform:
         answer.raise_for_status()
         return answer.json()["items"]
 
+    async def timeline(self, id: str) -> list[dict[str, Any]]:
+        """The deployment's events so far, told to people; empty before the read model knows it."""
+        answer = await self._patiently("GET", f"/api/v1/deployments/{id}/timeline")
+        return answer.json()["items"] if answer.status_code == 200 else []
+
+    async def open_sagas(self) -> int:
+        """Sagas that have not ended, or have an effect that nobody can vouch for."""
+        answer = await self._patiently("GET", "/api/v1/sagas", params={"limit": 500})
+        answer.raise_for_status()
+        ended = ("completed", "compensated")
+        return sum(row["status"] not in ended or row["open_effects"] > 0 for row in answer.json()["items"])
+
     async def ended(self, id: str, timeout: float = 120.0) -> dict[str, Any]:
         """The deployment once it has ended. Raises TimeoutError after `timeout` seconds."""
         async with asyncio.timeout(timeout):

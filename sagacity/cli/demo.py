@@ -1,0 +1,167 @@
+"""`sagacity demo`: the main job, on real servers and a real service, as a story that must come out as told."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import tempfile
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from sagacity.cli import UserError
+from sagacity.demo.platform import Platform, platform_at
+from sagacity.demo.story import (
+    Claim,
+    broken_release,
+    crash_in_the_middle,
+    first_release,
+    prepare,
+    update_under_traffic,
+)
+from sagacity.demo.traffic import Traffic
+from sagacity.embedded.directory import DirectoryUnusable
+from sagacity.embedded.service import StartFailed
+from sagacity.platform import RunningPlatform, running_platform
+from sagacity.settings import Settings, SettingsError, load_settings
+
+
+@click.command()
+@click.option("--data", metavar="DIR", help="Data directory (default: a temporary one, removed afterwards).")
+@click.option("--port", metavar="N", default="0", show_default=True, help="HTTP port; 0 takes a free one.")
+@click.option("--exit", "exit_", is_flag=True, help="Stop after the story; exit 0 only if it came out as told.")
+def demo(data: str | None, port: str, exit_: bool) -> int:
+    """Bring the platform up and tell the story of a deployment.
+
+    A service goes out as 1.0, is updated to 1.1 under constant traffic, a broken 1.2 rolls itself back, and the
+    platform is killed in the middle of 1.3. Example:
+
+        sagacity demo --exit
+    """
+    home = Path(data) if data else Path(tempfile.mkdtemp(prefix="sagacity-demo-"))
+    try:
+        settings = load_settings({"data": str(home), "port": port}, {})
+        return asyncio.run(Telling(Console(highlight=False)).tell(settings, stay=not exit_))
+    except (SettingsError, DirectoryUnusable, StartFailed) as error:
+        raise UserError(str(error)) from error
+    finally:
+        if data is None:
+            shutil.rmtree(home, ignore_errors=True)
+
+
+class Telling:
+    """One telling of the story, with what is printed of it."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._began = time.monotonic()
+        self._claims: list[Claim] = []
+        self._traffic: Traffic | None = None
+
+    async def tell(self, settings: Settings, *, stay: bool) -> int:
+        """0 when every claim held."""
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        self._chapter("The platform comes up: nats-server, PostgreSQL, the process host and all roles")
+        async with running_platform(settings, self._aside) as running:
+            self._console.print(f"{self._time()} Sagacity is ready: [bold]{running.url}[/bold]")
+            story = asyncio.create_task(self._story(running))
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait({story, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not story.done():
+                story.cancel()
+                return 130
+            correlation = await story
+            self._end(running, correlation)
+            if stay:
+                self._console.print("The platform stays up; Ctrl-C stops it.")
+                await stop.wait()
+            stopping.cancel()
+        return 0 if all(claim.holds for claim in self._claims) else 1
+
+    async def _story(self, running: RunningPlatform) -> str:
+        async with AsyncExitStack() as stack:
+            platform = await stack.enter_async_context(platform_at(running.url))
+
+            async def watch(id: str) -> dict[str, Any]:
+                return await self._watch(platform, id)
+
+            shop = await prepare(platform, f"{int(time.time()):x}", self._chapter)
+            url, claims = await first_release(shop, watch, self._chapter)
+            self._check(claims)
+            self._traffic = await stack.enter_async_context(Traffic(url))
+            self._check(await update_under_traffic(shop, self._traffic, watch, self._chapter))
+            self._check(await broken_release(shop, self._traffic, watch, self._chapter))
+            pid = lambda: running.pid("roles")  # noqa: E731 - asked again after the crash
+            self._check(await crash_in_the_middle(shop, self._traffic, watch, self._chapter, pid))
+            last = await platform.deployment(f"{shop.stack}-1-3")
+            self._check(await _on_the_record(platform, shop.stack))
+            return last["correlation_id"]
+
+    async def _watch(self, platform: Platform, id: str) -> dict[str, Any]:
+        """Print a deployment's timeline as it grows; its final state."""
+        ended = asyncio.create_task(platform.ended(id))
+        told = 0
+        while True:
+            over = ended.done()
+            lines = await platform.timeline(id)
+            for line in lines[told:]:
+                self._line(line)
+            told = max(told, len(lines))
+            if over:
+                return await ended
+            await asyncio.sleep(0.1)
+
+    def _line(self, entry: dict[str, Any]) -> None:
+        bad = any(word in entry["type"] for word in ("failed", "rollback", "rolled_back", "compensated", "unhealthy"))
+        good = entry["type"] == "deployment.completed"
+        colour = "red" if bad else "green" if good else "default"
+        traffic = ""
+        if self._traffic is not None:
+            traffic = f"  [dim]{self._traffic.total} requests, {len(self._traffic.failed)} failed[/dim]"
+        self._console.print(f"{self._time()}   [{colour}]{entry['summary']}[/{colour}]{traffic}")
+
+    def _check(self, claims: list[Claim]) -> None:
+        self._claims += claims
+        for claim in claims:
+            mark = "[green]✓[/green]" if claim.holds else "[bold red]✗[/bold red]"
+            self._console.print(f"{self._time()} {mark} {claim.text}")
+
+    def _end(self, running: RunningPlatform, correlation: str) -> None:
+        held = sum(claim.holds for claim in self._claims)
+        self._chapter(f"{held} of {len(self._claims)} claims held")
+        self._console.print(f"The audit trail: {running.url}/api/v1/events?correlation_id={correlation}")
+
+    def _chapter(self, text: str) -> None:
+        self._console.print(f"{self._time()} [bold]{text}[/bold]")
+
+    def _aside(self, text: str) -> None:
+        self._console.print(f"{self._time()}   [dim]{text}[/dim]")
+
+    def _time(self) -> str:
+        return f"[dim]{time.monotonic() - self._began:6.1f} s[/dim]"
+
+
+async def _on_the_record(platform: Platform, stack: str) -> list[Claim]:
+    """The log and the read models tell the same story."""
+    outcomes = {
+        "1.0": "deployment.completed",
+        "1.1": "deployment.completed",
+        "1.2": "deployment.rolled_back",
+        "1.3": "deployment.completed",
+    }
+    holds = True
+    for version, last in outcomes.items():
+        history = await platform.history("deployment", f"{stack}-{version.replace('.', '-')}")
+        holds = holds and history[-1]["type"] == last
+    sagas = await platform.open_sagas()
+    return [
+        Claim("the log holds every outcome as it was shown", holds),
+        Claim("no saga is left open", sagas == 0),
+    ]
