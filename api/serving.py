@@ -8,6 +8,8 @@ from typing import Any
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
+from eventstore.tasks import end_tasks
+
 
 async def serve(application: Any, host: str, port: int, stop: asyncio.Event) -> None:
     """Until `stop` is set. Raises OSError when the port is taken."""
@@ -22,9 +24,11 @@ async def serve(application: Any, host: str, port: int, stop: asyncio.Event) -> 
     )
     serving = asyncio.create_task(server.serve())
     stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    if serving.done():
-        stopping.cancel()
-        return await serving
-    server.stop()
-    await asyncio.wait({serving}, timeout=10)
+    try:
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            return await serving
+    finally:
+        server.stop()
+        await asyncio.wait({serving}, timeout=5)
+        await end_tasks(serving, stopping)

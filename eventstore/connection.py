@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import re
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
+from nats.errors import ProtocolError
 from nats.protocol.parser import Parser
 
 from eventstore.errors import LogUnavailable
@@ -27,6 +29,7 @@ RawDelivery = Callable[[bytes, bytes, bytes, bytes], None]
 """Receives (subject, reply, payload, header block); must not block. The header block is empty without headers."""
 
 _CRLF = b"\r\n"
+_log = logging.getLogger(__name__)
 
 _GLANCE: Final = 0.2
 """Seconds between two looks at whether the connection that an answer must come through is still the same."""
@@ -71,6 +74,8 @@ class _FastParser(Parser):
 
     async def _message(self, buffer: bytes, start: int, line_end: int) -> int:
         words = buffer[start:line_end].split()
+        if not words[-1].isdigit():
+            raise ProtocolError
         total = int(words[-1])
         body_start = line_end + 2
         body_end = body_start + total
@@ -148,9 +153,18 @@ class Connection(Client):
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
         deliver = self._raw.get(sid)
         if deliver is None:
-            await super()._process_msg(sid, subject, reply, data, headers)
-        else:
+            return await super()._process_msg(sid, subject, reply, data, headers)
+        try:
             deliver(subject, reply, data, headers)
+        except Exception:
+            # What one message does must not end the reading of all others.
+            _log.exception("a message on %s was dropped", subject)
+
+    async def _read_loop(self) -> None:
+        """Every connection begins with an empty parser: nats-py resets it when the old one fails, but the old read
+        loop may still put the beginning of a frame in afterwards, and the new one would go on from there."""
+        self._ps.reset()
+        await super()._read_loop()
 
 
 async def connect_to(url: str, *, name: str = "sagacity", patience: float = 10.0, **options: Any) -> Connection:

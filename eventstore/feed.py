@@ -20,13 +20,16 @@ from nats.errors import Error as NatsError
 
 from eventstore.connection import Connection, header_value, status
 from eventstore.envelope import Recorded, new_id, recorded
-from eventstore.errors import HistoryBroken, LogUnavailable
+from eventstore.errors import HistoryBroken, LogMissing, LogUnavailable
 from eventstore.reader import Raw
-from eventstore.streams import LogLocation, ask, error_code
+from eventstore.streams import NO_STREAM, LogLocation, ask, error_code
 
 _HEARTBEAT: Final = 1.0
 _SILENCE: Final = 2.5
 """Seconds without event or heartbeat after which the consumer is taken for lost."""
+
+_PATIENCE: Final = 3.0
+"""Seconds for which a first start that gets no answer is tried again."""
 
 _ROOM: Final = 20_000
 _ROOM_BYTES: Final = 32 * 1024 * 1024
@@ -35,7 +38,10 @@ much again on its way)."""
 
 
 class Feed:
-    """Use as `async with Feed(...) as feed: async for batch in feed.batches(): ...`."""
+    """Use as `async with Feed(...) as feed: async for batch in feed.batches(): ...`.
+
+    Entering raises LogMissing, or LogUnavailable when the log does not answer for some seconds.
+    """
 
     def __init__(
         self,
@@ -67,12 +73,16 @@ class Feed:
         self._consumer = ""
 
     async def __aenter__(self) -> Feed:
-        try:
-            await self._start()
-        except BaseException:
-            await self._stop()
-            raise
-        return self
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                await self._start()
+                return self
+            except BaseException as error:
+                await self._stop()
+                if not isinstance(error, LogUnavailable) or time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(0.1)
 
     async def __aexit__(self, *_: object) -> None:
         await self._stop()
@@ -156,6 +166,8 @@ class Feed:
             },
             timeout=2.0,
         )
+        if error_code(answer) == NO_STREAM:
+            raise LogMissing(f"there is no stream {self._location.stream} to follow")
         if error_code(answer):
             raise LogUnavailable(answer["error"]["description"])
 
@@ -171,7 +183,7 @@ class Feed:
     async def _restart(self) -> None:
         await self._stop()
         if self._connection.is_connected:
-            with contextlib.suppress(LogUnavailable, NatsError, OSError):
+            with contextlib.suppress(LogUnavailable, LogMissing, NatsError, OSError):
                 return await self._start()
         self._lost = True
         await asyncio.sleep(0.1)

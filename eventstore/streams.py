@@ -16,7 +16,7 @@ from eventstore.errors import LogMisconfigured, LogMissing, LogUnavailable
 EVENTS: Final = "EVENTS"
 PREFIX: Final = "evt"
 
-_NO_STREAM: Final = 10059
+NO_STREAM: Final = 10059
 _ALREADY_THERE: Final = 10058
 
 
@@ -86,7 +86,7 @@ async def create_log(connection: Connection, location: LogLocation = LogLocation
 async def check_log(connection: Connection, location: LogLocation = LogLocation()) -> LogState:
     """The state of the log. Raises LogMissing, or LogMisconfigured with every difference at once."""
     answer = await ask(connection, f"STREAM.INFO.{location.stream}")
-    if error_code(answer) == _NO_STREAM:
+    if error_code(answer) == NO_STREAM:
         raise LogMissing(f"there is no stream {location.stream} on this server; `sagacity init` creates it")
     if error_code(answer):
         raise LogUnavailable(answer["error"]["description"])

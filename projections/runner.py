@@ -20,6 +20,7 @@ from eventstore.catalogue import tag_of
 from eventstore.envelope import Recorded
 from eventstore.errors import EventStoreError, LogUnavailable
 from eventstore.store import EventStore
+from eventstore.tasks import end_tasks
 from projections import tables
 from projections.checkpoint import Checkpoint, load_checkpoints, save_checkpoints
 from projections.projection import Projection, Table
@@ -92,6 +93,8 @@ class ProjectionRunner:
         self._position = 0
         self._applying = asyncio.Lock()
         self._rebuilds: dict[str, asyncio.Task[None]] = {}
+        self.ready = asyncio.Event()
+        """Set once the tables are there."""
 
     async def run(self) -> None:
         """Until cancelled; an outage of the log or of PostgreSQL only delays."""
@@ -113,9 +116,7 @@ class ProjectionRunner:
             await self._prepare(connection)
             await self._follow(connection)
         finally:
-            for rebuild in self._rebuilds.values():
-                rebuild.cancel()
-            await asyncio.gather(*self._rebuilds.values(), return_exceptions=True)
+            await end_tasks(*self._rebuilds.values())
             self._rebuilds.clear()
             connection.terminate()
 
@@ -141,6 +142,7 @@ class ProjectionRunner:
         self._position = min((c.position for c in self._active()), default=state.last)
         for name in due:
             self.request_rebuild(name)
+        self.ready.set()
 
     async def _changed_log(self, known: Checkpoint, last: int) -> str | None:
         """Why the log is not the one this projection has read; None when it is."""

@@ -22,6 +22,7 @@ from api.requests import command_answers
 from api.services import Services
 from api.serving import serve
 from domain.environment import Target
+from eventstore.tasks import end_tasks
 from handlers.inbound import Inbox, publish, run_inbound
 from handlers.requests import answer_requests
 from projections.deployments import Deployment
@@ -67,10 +68,8 @@ async def run_roles(settings: RoleSettings) -> None:
         _announce(settings)
         stopping = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait({stopping, *running}, return_when=asyncio.FIRST_COMPLETED)
-        for task in running:
-            if not ("api" in settings.roles and task is running[0]):
-                task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        stop.set()
+        await end_tasks(*running)
         for task in done - {stopping}:
             task.result()
 
@@ -101,8 +100,7 @@ async def _api(settings: RoleSettings, core: Core, target_of: TargetOf, stop: as
         try:
             await serve(create_app(services), settings.host, settings.port, stop)
         finally:
-            answers.cancel()
-            await asyncio.gather(answers, return_exceptions=True)
+            await end_tasks(answers)
 
 
 @asynccontextmanager
@@ -115,9 +113,7 @@ async def _services(settings: RoleSettings, core: Core, target_of: TargetOf) -> 
             core.store, core.handler, models, pool, live, partial(_logs, target_of), partial(publish, core.connection)
         )
     finally:
-        for task in background:
-            task.cancel()
-        await asyncio.gather(*background, return_exceptions=True)
+        await end_tasks(*background)
         pool.terminate()
 
 

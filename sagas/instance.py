@@ -8,12 +8,13 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
 from domain import saga
 from eventstore.envelope import Context, Recorded, StreamId, now
 from eventstore.errors import LogUnavailable, WrongVersion
 from eventstore.store import EventStore, StreamWrite
+from eventstore.tasks import end_tasks
 from sagas.definition import Cancelled, Decision, Outcome, Perform, Refused, SagaDefinition, Stumbled, TimedOut, Told
 from sagas.timers import Due, drop_timers, set_timer
 
@@ -116,7 +117,7 @@ class Instance:
                 await self._news_or(performing)
             outcome = performing.result()
         finally:
-            await _end(performing)
+            await end_tasks(performing)
         await self._record(self._definition.react(self._state, outcome))
         if isinstance(outcome, Stumbled):
             with contextlib.suppress(TimeoutError):
@@ -125,7 +126,7 @@ class Instance:
     async def _news_or(self, performing: asyncio.Future[Outcome]) -> None:
         news = asyncio.ensure_future(self._news.wait())
         await asyncio.wait({performing, news}, return_when=asyncio.FIRST_COMPLETED)
-        await _end(news)
+        await end_tasks(news)
         self._news.clear()
 
     async def _record(self, decision: Decision) -> None:
@@ -177,9 +178,3 @@ class Instance:
             tenant=first.tenant if first else None,
             traceparent=first.traceparent if first else None,
         )
-
-
-async def _end(task: asyncio.Future[Any]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError, Exception):
-        await task

@@ -23,6 +23,7 @@ from eventstore.errors import EventStoreError, LogUnavailable
 from eventstore.store import EventStore
 from eventstore.streams import ask, error_code
 from eventstore.subjects import category_filter
+from eventstore.tasks import end_tasks
 from sagas import timers
 from sagas.definition import Outcome, SagaDefinition, TimedOut
 from sagas.instance import Instance, Tell
@@ -52,12 +53,17 @@ class SagaRunner:
 
     async def run(self) -> None:
         """Until cancelled; then hands what is under way to whoever comes next."""
+        work = [
+            asyncio.create_task(self._consume(self._store.location.stream, self._event_subjects(), self._on_event)),
+            asyncio.create_task(self._consume(timers.STREAM, [f"{timers.DUE}.>"], self._on_timer)),
+            asyncio.create_task(self._keep_hold()),
+        ]
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._consume(self._store.location.stream, self._event_subjects(), self._on_event))
-                group.create_task(self._consume(timers.STREAM, [f"{timers.DUE}.>"], self._on_timer))
-                group.create_task(self._keep_hold())
+            done, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
         finally:
+            await end_tasks(*work)
             await self._release()
 
     def _event_subjects(self) -> list[str]:
@@ -172,9 +178,7 @@ class SagaRunner:
                     await message.in_progress()
 
     async def _release(self) -> None:
-        for _, task in self._running.values():
-            task.cancel()
-        await asyncio.gather(*(task for _, task in self._running.values()), return_exceptions=True)
+        await end_tasks(*(task for _, task in self._running.values()))
         for message in [message for held in self._held.values() for message in held]:
             with contextlib.suppress(NatsError, OSError):
                 await message.nak()

@@ -37,6 +37,11 @@ class Postgres:
         assert self._child is not None
         return self._child.pid
 
+    @property
+    def is_dead(self) -> bool:
+        assert self._child is not None
+        return self._child.has_ended
+
     def restart_after_kill(self) -> None:
         """Wait until the killed server is gone, then start it again."""
         assert self._child is not None

@@ -8,8 +8,9 @@ import click
 
 from sagacity.archive.backups import BackupFault, Manifest, back_up, opened
 from sagacity.cli import UserError
-from sagacity.cli.event_log import LogPlace, log_options, open_log, run
-from sagacity.cli.events import restore_file
+from sagacity.cli.connecting import LogPlace, log_options
+from sagacity.cli.event_log import open_log, run
+from sagacity.cli.moving import restore_file
 from sagacity.cli.output import json_option, print_json, progress
 
 

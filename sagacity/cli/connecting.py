@@ -1,4 +1,4 @@
-"""The HTTP API of a platform, with every failure as one line for people."""
+"""Where the platform and its log are, and the HTTP API with every failure as one line for people."""
 
 from __future__ import annotations
 
@@ -28,6 +28,13 @@ class ApiPlace(NamedTuple):
     actor: str | None
 
 
+class LogPlace(NamedTuple):
+    """Where the user said that the log is; None was not said."""
+
+    nats_url: str | None
+    data: str | None
+
+
 class Problem(UserError):
     """What the API refused, and why (problem+json)."""
 
@@ -50,6 +57,18 @@ def api_options(command: Callable[..., Any], *, data: str = "--data") -> Callabl
     return url_option(data_option(actor_option(with_place)))
 
 
+def log_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--nats and --data, given to the command as `target`."""
+
+    @functools.wraps(command)
+    def with_place(*arguments: Any, nats_url: str | None, data: str | None, **options: Any) -> Any:
+        return command(*arguments, target=LogPlace(nats_url, data), **options)
+
+    nats_option = click.option("--nats", "--nats-url", "nats_url", metavar="URL", help="NATS servers of the log.")
+    data_option = click.option("--data", metavar="DIR", help="Data directory, its platform running or not (.sagacity).")
+    return nats_option(data_option(with_place))
+
+
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Carry it out. Raises UserError for whatever HTTP has to say."""
     try:
@@ -69,14 +88,15 @@ class Api:
         answer = await self.send("GET", path, query)
         return _json(self.url, answer)
 
-    async def post(self, path: str, body: Any = None, **query: Any) -> Any:
-        answer = await self.send("POST", path, query, body)
+    async def post(self, path: str, body: bytes = b"") -> Any:
+        answer = await self.send("POST", path, {}, body)
         return _json(self.url, answer)
 
-    async def send(self, method: str, path: str, query: Mapping[str, Any], body: Any = None) -> httpx.Response:
+    async def send(self, method: str, path: str, query: Mapping[str, Any], body: bytes = b"") -> httpx.Response:
+        headers = {"Content-Type": "application/json"} if body else {}
         given = {name: value for name, value in query.items() if value is not None}
         try:
-            answer = await self.client.request(method, path, params=given, json=body)
+            answer = await self.client.request(method, path, params=given, content=body, headers=headers)
         except httpx.HTTPError as error:
             raise unreachable(self.url, error) from error
         if answer.status_code >= 400:
@@ -161,7 +181,7 @@ def _json(url: str, answer: httpx.Response) -> Any:
 
 def _sentence(status: int, body: Mapping[str, Any]) -> str:
     """Title, detail and every fault of a problem document, in one line."""
-    faults: list[Mapping[str, Any]] = body.get("errors") or body.get("faults") or []
+    faults: list[Mapping[str, Any]] = body.get("faults") or []
     named = [f"{fault.get('where') or '/'}: {fault.get('what')}" for fault in faults]
     text = "; ".join(named) or body.get("detail") or body.get("title") or "no reason given"
     return f"{text} (status {status})"

@@ -9,10 +9,12 @@ import tempfile
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from sagacity.cli import UserError
 from sagacity.demo.platform import Platform, platform_at
@@ -125,7 +127,8 @@ class Telling:
         traffic = ""
         if self._traffic is not None:
             traffic = f"  [dim]{self._traffic.total} requests, {len(self._traffic.failed)} failed[/dim]"
-        self._console.print(f"{self._time()}   [{colour}]{entry['summary']}[/{colour}]{traffic}")
+        summary = escape(shorten(entry["summary"], 100, placeholder=" …"))
+        self._console.print(f"{self._time()}   [{colour}]{summary}[/{colour}]{traffic}", soft_wrap=True)
 
     def _check(self, claims: list[Claim]) -> None:
         self._claims += claims
@@ -136,10 +139,12 @@ class Telling:
     def _end(self, running: RunningPlatform, correlation: str) -> None:
         held = sum(claim.holds for claim in self._claims)
         self._chapter(f"{held} of {len(self._claims)} claims held")
-        self._console.print(f"The audit trail: {running.url}/api/v1/events?correlation_id={correlation}")
+        self._console.print(
+            f"The audit trail: {running.url}/api/v1/events?correlation_id={correlation}", soft_wrap=True
+        )
 
     def _chapter(self, text: str) -> None:
-        self._console.print(f"{self._time()} [bold]{text}[/bold]")
+        self._console.print(f"{self._time()} [bold]{text}[/bold]", soft_wrap=True)
 
     def _aside(self, text: str) -> None:
         self._console.print(f"{self._time()}   [dim]{text}[/dim]")

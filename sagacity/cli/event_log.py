@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import ExitStack, asynccontextmanager
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
-import click
 from nats.errors import Error as NatsError
 
 from eventstore.connection import connect_to
@@ -16,6 +14,7 @@ from eventstore.errors import EventStoreError
 from eventstore.store import EventStore
 from sagacity.archive.lines import FileFault
 from sagacity.cli import UserError
+from sagacity.cli.connecting import LogPlace
 from sagacity.cli.options import settings_from
 from sagacity.embedded.directory import DataDirectory, DirectoryUnusable
 from sagacity.embedded.nats_server import nats_service
@@ -25,25 +24,6 @@ from sagacity.settings import Settings
 from sagacity.wiring import catalogue, initialise
 
 T = TypeVar("T")
-
-
-class LogPlace(NamedTuple):
-    """Where the user said that the log is; None was not said."""
-
-    nats_url: str | None
-    data: str | None
-
-
-def log_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--nats and --data, given to the command as `target`."""
-
-    @functools.wraps(command)
-    def with_place(*arguments: Any, nats_url: str | None, data: str | None, **options: Any) -> Any:
-        return command(*arguments, target=LogPlace(nats_url, data), **options)
-
-    nats_option = click.option("--nats", "--nats-url", "nats_url", metavar="URL", help="NATS servers of the log.")
-    data_option = click.option("--data", metavar="DIR", help="Data directory, its platform running or not (.sagacity).")
-    return nats_option(data_option(with_place))
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -71,6 +51,17 @@ async def open_log(place: LogPlace, *, create: bool = False) -> AsyncGenerator[E
                 await store.close()
         finally:
             await connection.close()
+
+
+def server_url(place: LogPlace) -> str:
+    """The NATS servers of a running platform. Raises UserError."""
+    settings = settings_from({"nats_url": place.nats_url, "data": place.data})
+    if settings.nats_url is not None:
+        return settings.nats_url
+    try:
+        return (settings.data.expanduser() / "run" / "nats_url").read_text()
+    except OSError as error:
+        raise UserError(f"no platform runs in {settings.data}: name a NATS server with --nats") from error
 
 
 @asynccontextmanager

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
-from typing import IO
 
 import click
 
-from sagacity.archive.exporting import Exported, Selection, export
-from sagacity.archive.importing import Imported, Interrupted, NotImportable, import_events
-from sagacity.archive.resuming import NotResumable, resume_point
 from sagacity.cli import UserError
-from sagacity.cli.connecting import ApiPlace, api_options
-from sagacity.cli.connecting import run as run_http
-from sagacity.cli.event_log import LogPlace, log_options, open_log, run
-from sagacity.cli.output import json_option, progress
+from sagacity.cli.connecting import ApiPlace, LogPlace, api_options, log_options, run
+from sagacity.cli.output import json_option
 from sagacity.cli.parameters import CATEGORY, MOMENT, POSITION
 from sagacity.cli.tailing import Filters, tail_events
 
@@ -52,7 +44,7 @@ def tail(
         sagacity events tail --after 0 --category deployment
     """
     filters = Filters(category, event_type, correlation_id)
-    run_http(tail_events(target, filters, after, limit, as_json))
+    run(tail_events(target, filters, after, limit, as_json))
 
 
 @events.command("export")
@@ -77,37 +69,13 @@ def export_command(
 
         sagacity events export --out events.ndjson
     """
-    selection = Selection(after, until, category)
-    result = run(_export(target, out, selection, resume))
+    from sagacity.archive.exporting import Selection
+    from sagacity.cli.moving import export_to
+
+    result = export_to(target, out, Selection(after, until, category), resume)
     if result.missing:
         raise UserError(f"{result.missing} positions are missing from the log: `sagacity verify` names them")
     click.echo(f"{result.events} events, up to position {result.position}", err=True)
-
-
-async def _export(target: LogPlace, out: str, selection: Selection, resume: bool) -> Exported:
-    if resume and out == "-":
-        raise UserError("--resume: needs a file to go on with (--out FILE)")
-    async with open_log(target) as store:
-        with ExitStack() as stack:
-            if resume:
-                try:
-                    selection = selection._replace(after=await resume_point(store, Path(out), selection))
-                except NotResumable as error:
-                    raise UserError(str(error)) from error
-            file = _opened(out, resume, stack)
-            advance = stack.enter_context(progress())
-            return await export(store, file.write, selection, lambda done, last: advance("exporting", done, last))
-
-
-def _opened(out: str, resume: bool, stack: ExitStack) -> IO[bytes]:
-    if out == "-":
-        return sys.stdout.buffer
-    try:
-        return stack.enter_context(Path(out).open("ab" if resume else "xb"))
-    except FileExistsError as error:
-        raise UserError(f"{out} exists already: --resume goes on with it") from error
-    except OSError as error:
-        raise UserError(f"{out} cannot be written: {error.strerror}") from error
 
 
 @events.command("import")
@@ -121,25 +89,7 @@ def import_command(*, target: LogPlace, file: Path, go_on: bool) -> None:
 
         sagacity events import events.ndjson --nats nats://127.0.0.1:4222
     """
+    from sagacity.cli.moving import restore_file
+
     result = restore_file(target, file, go_on)
     click.echo(f"{result.events} events are in the log, {result.written} of them written now; all verified")
-
-
-def restore_file(target: LogPlace, file: Path, go_on: bool) -> Imported:
-    """Raises UserError with every reason, or how to go on."""
-    hint = "the same command with --continue goes on from there"
-    try:
-        return run(_import(target, file, go_on))
-    except NotImportable as error:
-        raise UserError(f"nothing was imported: {error}") from error
-    except Interrupted as error:
-        raise UserError(f"the import {error}; {hint}") from error
-    except KeyboardInterrupt:
-        click.echo(f"sagacity: the import was stopped; {hint}", err=True)
-        raise
-
-
-async def _import(target: LogPlace, file: Path, go_on: bool) -> Imported:
-    async with open_log(target, create=True) as store:
-        with progress() as advance:
-            return await import_events(store, file, go_on=go_on, report=advance)

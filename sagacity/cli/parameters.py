@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import click
 
-from eventstore.subjects import is_valid_id
+from domain.decider import ID
 
 
 class _Position(click.ParamType[int]):
@@ -40,7 +41,7 @@ class _Category(click.ParamType[str]):
     name = "CATEGORY"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if not is_valid_id(value):
+        if re.fullmatch(ID, value) is None:
             self.fail(f"{value!r} is no category (one word, such as deployment)", param, ctx)
         return value
 

@@ -16,7 +16,8 @@ from eventstore.store import EventStore
 from eventstore.subjects import event_subject, is_valid_id
 from sagacity.archive.exporting import Selection, pages
 from sagacity.cli import UserError
-from sagacity.cli.event_log import LogPlace, log_options, open_log, run
+from sagacity.cli.connecting import LogPlace, log_options
+from sagacity.cli.event_log import open_log, run
 from sagacity.cli.output import Advance, console, json_option, print_json, progress
 from sagacity.cli.parameters import CATEGORY, MOMENT
 from sagacity.cli.timeline import Entry, arranged, entry_text, names_of

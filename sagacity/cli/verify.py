@@ -11,7 +11,8 @@ import msgspec
 from eventstore.verification import Anchor, Progress, Verified
 from eventstore.verification import verify as verify_log
 from sagacity.cli import UserError
-from sagacity.cli.event_log import LogPlace, log_options, open_log, run
+from sagacity.cli.connecting import LogPlace, log_options
+from sagacity.cli.event_log import open_log, run
 from sagacity.cli.output import json_option, print_json, progress
 
 

@@ -53,6 +53,10 @@ class Child:
     def pid(self) -> int:
         return self._process.pid if self._process else 0
 
+    @property
+    def has_ended(self) -> bool:
+        return self._process is not None and self._process.returncode is not None
+
     async def start(self) -> None:
         """Returns once it is ready. Raises StartFailed."""
         await self._end_leftover()

@@ -6,10 +6,13 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import asyncpg
 import msgspec
 
 from domain import environment, saga
@@ -17,9 +20,12 @@ from domain.contexts import DECIDERS
 from eventstore.envelope import StreamId
 from eventstore.verification import verify
 from handlers.command import Caller, CommandRequest
+from projections.queries import ReadModels
+from projections.read_models import READ_MODELS
 from sagacity.wiring import Core
 from sagas.targets.process import ProcessTarget
 from tests.eventstore.servers import Servers
+from tests.postgres import Postgres
 
 ENDED = {"deployment.completed", "deployment.rolled_back", "deployment.failed"}
 DECIDER = {decider.category: decider for decider in DECIDERS}
@@ -36,14 +42,54 @@ class Platform:
         self.starts = home / "starts"
         self.starts.touch()
         self.target = ProcessTarget(self.host_home)
+        self.postgres = Postgres(home / "postgres")
         self.host = subprocess.Popen(
             [sys.executable, "-m", "sagas.targets.process.host", "--data", str(self.host_home)],
             stderr=subprocess.DEVNULL,
         )
 
+    def start(self) -> None:
+        self.postgres.start()
+        self.projector = subprocess.Popen(
+            [sys.executable, "-m", "tests.crash.projector_process", self.servers.url, self.postgres.url]
+        )
+
     def stop(self) -> None:
-        self.host.terminate()
-        self.host.wait()
+        for process in (self.projector, self.host):
+            process.terminate()
+            process.wait()
+        self.postgres.stop()
+
+    @contextmanager
+    def postgres_watched(self) -> Iterator[list[float]]:
+        """Starts PostgreSQL again when it was killed, as `sagacity up` would; the moments it did."""
+        restarts: list[float] = []
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.wait(0.02):
+                if self.postgres.is_dead:
+                    self.postgres.restart_after_kill()
+                    restarts.append(time.monotonic())
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield restarts
+        finally:
+            over.set()
+            thread.join()
+
+    async def read_model_agrees(self, core: Core, id: str, outcome: str) -> None:
+        """PostgreSQL comes to hold what the log says, however often it was killed."""
+        pool = await asyncpg.create_pool(self.postgres.url, min_size=1, max_size=2)
+        try:
+            models = ReadModels(pool, core.store, READ_MODELS)
+            await models.wait_for("deployments", (await core.store.state()).last, 30)
+            row = await models.row("deployments", id)
+            assert f"deployment.{row.status}" == outcome
+        finally:
+            pool.terminate()
 
     def saga_process(self, *wound: object) -> subprocess.Popen[bytes]:
         arguments = [self.servers.url, str(self.host_home), *map(str, wound)]

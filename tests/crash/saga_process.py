@@ -14,6 +14,7 @@ from pathlib import Path
 import uvloop
 
 from eventstore.store import EventStore
+from eventstore.tasks import end_tasks
 from sagacity.wiring import open_core, saga_runner, targets
 from sagas.rollout import RetryPolicy
 
@@ -54,8 +55,7 @@ async def main(nats_url: str, host: str, when: str = "", number: str = "0", vict
         runner = saga_runner(core, targets(Path(host)), retries, ack_wait=ACK_WAIT)
         running = asyncio.create_task(runner.run())
         await stop.wait()
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await end_tasks(running)
 
 
 if __name__ == "__main__":

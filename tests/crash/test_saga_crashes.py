@@ -30,7 +30,7 @@ from tests.eventstore.servers import Servers
 WRITES = {"good": 14, "sick": 12}
 """Writes of saga events in each story; `test_the_matrix_is_complete` says when this is no longer true."""
 
-VICTIMS = ("saga", "nats")
+VICTIMS = ("saga", "nats", "postgres")
 MATRIX = [
     (version, victim, when, number)
     for version, count in WRITES.items()
@@ -49,6 +49,7 @@ def platform(tmp_path_factory):
     asyncio.run(_initialise(servers.url))
     platform = Platform(servers, tmp_path_factory.mktemp("crash"))
     try:
+        platform.start()
         asyncio.run(platform.host_is_up())
         yield platform
     finally:
@@ -96,10 +97,10 @@ async def crash_case(platform, case, version, victim, when, number):
         await request(core, case, old, "old")
         await eventually(lambda: has_ended(core, old))
         _end(healthy, signal.SIGTERM)
-        target = "self" if victim == "saga" else node._process.pid
+        target = {"saga": "self", "nats": node._process.pid, "postgres": platform.postgres.pid}[victim]
         wounded = platform.saga_process(when, number, target)
         try:
-            with Watchdog(node) as watchdog:
+            with Watchdog(node) as watchdog, platform.postgres_watched() as postgres_restarts:
                 await request(core, case, new, version)
                 if victim == "saga":
                     await eventually(lambda: _dead(wounded))
@@ -107,7 +108,9 @@ async def crash_case(platform, case, version, victim, when, number):
                 await eventually(lambda: has_ended(core, new))
                 await eventually(lambda: _at_rest(core, platform, case, new, old))
             outcome = await assert_right_end(core, platform, case, new, old)
-            assert victim == "saga" or watchdog.restarts == 1
+            assert watchdog.restarts == (victim == "nats")
+            assert len(postgres_restarts) == (victim == "postgres")
+            await platform.read_model_agrees(core, new, outcome)
             return outcome
         finally:
             _end(wounded, signal.SIGTERM)

@@ -50,6 +50,30 @@ async def test_a_protocol_error_costs_one_reconnect_only(log: Log) -> None:
     assert len(await everything(store)) == 2
 
 
+async def test_half_a_frame_of_the_old_connection_never_meets_the_new_one(log: Log) -> None:
+    """The old connection's last bytes may still be parsed while the new one is made."""
+    store = await log.store()
+    for version in range(20):
+        await store.connection.force_reconnect()
+        await store.connection._ps.parse(b"MSG nobody 1 500\r\nthe beginning of a message")
+        await until(lambda: store.connection.is_connected)
+
+        await store.append(stream("a"), version, [Counted(version)], CONTEXT, timeout=5)
+
+    assert len(await everything(store)) == 20
+
+
+async def test_one_bad_message_does_not_end_the_reading(log: Log) -> None:
+    """A stranger's nonsense in one of our inboxes is dropped."""
+    store = await log.store()
+    inboxes = [subscription.subject for subscription in store.connection._subs.values()]
+    for inbox in inboxes:
+        await store.connection.publish(inbox.replace("*", "1"), b"\xff nonsense")
+
+    await store.append(stream("a"), 0, [Counted(1)], CONTEXT, timeout=5)
+    assert len(await store.load(stream("a"))) == 1
+
+
 async def test_frames_survive_any_cut(log: Log) -> None:
     """Events of all sizes around the buffer's, sent and received in pieces as the network likes."""
     store = await log.store()

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from eventstore.errors import HistoryBroken, LogUnavailable
+from eventstore.errors import HistoryBroken, LogMissing
 from eventstore.feed import Feed
 from eventstore.streams import LogLocation, ask, protected
 from tests.eventstore.log import CONTEXT, Counted, Log, Noted, everything, numbers, stream, until
@@ -72,7 +72,7 @@ async def test_an_event_missing_from_the_log_stops_the_feed(log: Log) -> None:
 
 async def test_a_feed_of_a_log_that_is_not_there_says_so(log: Log) -> None:
     store = await log.store()
-    with pytest.raises(LogUnavailable):
+    with pytest.raises(LogMissing, match="NO-SUCH-LOG"):
         async with Feed(store.connection, LogLocation("NO-SUCH-LOG", "nosuch")):
             pass
 

@@ -1,0 +1,19 @@
+"""Ending tasks for certain."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+
+async def end_tasks(*tasks: asyncio.Future[Any]) -> None:
+    """Cancel tasks and wait until all have ended, whatever they end with.
+
+    More than once if need be: `asyncio.wait_for` of Python 3.11 loses a cancellation that meets a result
+    (python/cpython#86296), and client libraries use it in their receive loops.
+    """
+    left = {task for task in tasks if not task.done()}
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=0.5)

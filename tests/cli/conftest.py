@@ -1,0 +1,162 @@
+"""The command line as users start it, against a real log and a real platform."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import msgspec
+import pytest
+
+from eventstore.connection import connect_to
+from handlers.command import Caller, CommandRequest
+from sagacity.cli import main
+from sagacity.roles import RoleSettings
+from sagacity.wiring import initialise, open_core
+from tests.eventstore.servers import Servers
+from tests.postgres import Postgres
+
+ROLES = """
+import asyncio, sys, msgspec
+from sagacity.cli import main
+from sagacity.roles import RoleSettings, run_roles
+asyncio.run(run_roles(msgspec.json.decode(sys.argv[1], type=RoleSettings)))
+"""
+
+
+class Ran(NamedTuple):
+    status: int
+    out: bytes
+    errors: str
+
+    @property
+    def text(self) -> str:
+        return self.out.decode()
+
+
+Sagacity = Callable[..., Ran]
+
+
+@pytest.fixture
+def sagacity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Sagacity:
+    """The real command line, called in this process: in an empty directory, with nothing in the environment."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("SAGACITY_")]:
+        monkeypatch.delenv(name)
+
+    def run(*arguments: object, stdin: bytes = b"") -> Ran:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        capfdbinary.readouterr()
+        with pytest.raises(SystemExit) as exited:
+            main([str(argument) for argument in arguments])
+        out, errors = capfdbinary.readouterr()
+        assert isinstance(exited.value.code, int)
+        return Ran(exited.value.code, out, errors.decode())
+
+    return run
+
+
+async def fill(url: str) -> None:
+    """A log with accepted and refused commands, one of which came as JSON over several lines."""
+    connection = await connect_to(url)
+    await initialise(connection)
+    await connection.close()
+    ann = Caller(actor="ann", correlation_id="talk-1")
+    async with open_core(url) as core:
+        for id, type, data in (
+            ("c-1", "organization.register", b'{\n  "name": "Acme"\r\n}'),
+            ("c-2", "organization.register", b'{"name": "Acme"}'),
+            ("c-3", "organization.describe", '{"description": "Olé [red] \\u2028"}'.encode()),
+        ):
+            await core.handler.handle(CommandRequest(type=type, id=id, stream_id="acme", data=data), ann)
+
+
+@pytest.fixture
+def filled(own_nats: Servers) -> str:
+    """The URL of a server whose log holds 5 events."""
+    asyncio.run(own_nats.ready())
+    asyncio.run(fill(own_nats.url))
+    return own_nats.url
+
+
+@pytest.fixture
+def empty() -> Iterator[str]:
+    """The URL of a second server, with an empty log."""
+    servers = Servers(1)
+    try:
+        servers.start()
+        asyncio.run(servers.ready())
+        asyncio.run(_initialised(servers.url))
+        yield servers.url
+    finally:
+        servers.stop()
+
+
+async def _initialised(url: str) -> None:
+    connection = await connect_to(url)
+    await initialise(connection)
+    await connection.close()
+
+
+class Platform:
+    """API and projector in a process of their own."""
+
+    def __init__(self, settings: RoleSettings) -> None:
+        self.nats_url = settings.nats_url
+        self.url = f"http://127.0.0.1:{settings.port}"
+        self._settings = settings
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        given = msgspec.json.encode(self._settings).decode()
+        self._process = subprocess.Popen([sys.executable, "-c", ROLES, given])
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                if httpx.get(f"{self.url}/health", timeout=2).json()["status"] == "ok":
+                    return
+            except (httpx.HTTPError, ValueError):
+                pass
+            time.sleep(0.05)
+        raise AssertionError("the platform does not start")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def platform(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """A whole platform for the tests of one module; PostgreSQL is the session's."""
+    servers = Servers(1)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    settings = RoleSettings(
+        roles=("api", "projector"),
+        nats_url=servers.url,
+        database_url=postgres.url,
+        process_host=str(tmp_path_factory.mktemp("host")),
+        host="127.0.0.1",
+        port=port,
+        log_level="ERROR",
+    )
+    platform = Platform(settings)
+    try:
+        servers.start()
+        asyncio.run(servers.ready())
+        asyncio.run(_initialised(servers.url))
+        platform.start()
+        yield platform
+    finally:
+        platform.stop()
+        servers.stop()

@@ -1,0 +1,260 @@
+"""One command, one outcome, for ever; and what many writers at once leave behind."""
+
+import asyncio
+
+import msgspec
+import pytest
+import pytest_asyncio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from domain.contexts import DECIDERS
+from eventstore.connection import connect_to
+from eventstore.envelope import StreamId
+from eventstore.verification import verify
+from handlers.command import Caller, CommandRequest, InvalidCommand
+from projections.read_models import READ_MODELS
+from sagacity.wiring import initialise, open_core
+from tests.eventstore.servers import Servers
+
+ANN = Caller(actor="ann", correlation_id="talk", causation_id="because", tenant="t1")
+
+
+@pytest.fixture(scope="module")
+def server():
+    servers = Servers(1)
+    servers.start()
+    asyncio.run(_initialise(servers.url))
+    yield servers
+    servers.stop()
+
+
+async def _initialise(url):
+    connection = await connect_to(url)
+    await initialise(connection)
+    await connection.close()
+
+
+@pytest_asyncio.fixture
+async def core(server):
+    async with open_core(server.url) as core:
+        yield core
+
+
+def send(core, type, stream=None, data=None, *, caller=ANN, **fields):
+    body = msgspec.json.encode({} if data is None else data)
+    return core.handler.handle(CommandRequest(type=type, stream_id=stream, data=body, **fields), caller)
+
+
+async def test_an_accepted_command_leaves_its_events_and_one_record(core):
+    outcome = await send(core, "organization.register", "o1", {"name": "One"}, id="c1")
+    assert (outcome.outcome, outcome.version, outcome.stream) == ("accepted", 1, StreamId("organization", "o1"))
+    (record,) = await core.store.load(StreamId("command", "c1"))
+    (event,) = await core.store.load(StreamId("organization", "o1"))
+    assert record.position == outcome.position == event.position + 1
+    assert [caused.position for caused in outcome.events] == [event.position]
+
+
+async def test_actor_correlation_causation_and_tenant_are_on_the_record(core):
+    await send(core, "organization.register", "o2", {"name": "Two"}, id="c2")
+    (record,) = await core.store.load(StreamId("command", "c2"))
+    (event,) = await core.store.load(StreamId("organization", "o2"))
+    for each in (record, event):
+        assert (each.envelope.actor, each.envelope.correlationid, each.envelope.tenant) == ("ann", "talk", "t1")
+    assert record.envelope.causationid == "because"
+    assert event.envelope.causationid == "c2"
+
+
+async def test_a_refused_command_leaves_exactly_its_record(core):
+    await send(core, "organization.register", "o3", {"name": "Three"})
+    refused = await send(core, "organization.register", "o3", {"name": "Other"}, id="c3")
+    assert (refused.outcome, refused.refusal) == ("refused", "organization_already_registered")
+    assert len(await core.store.load(StreamId("command", "c3"))) == 1
+    assert len(await core.store.load(StreamId("organization", "o3"))) == 1
+
+
+@pytest.mark.parametrize("again", [{"name": "Four"}, {"name": "Something else"}])
+async def test_sent_again_it_returns_its_first_outcome_and_does_nothing(server, core, again):
+    id = f"c4-{again['name'][:4]}"
+    first = await send(core, "organization.register", id, {"name": "Four"}, id=id)
+    async with open_core(server.url) as other:
+        second = await send(other, "organization.register", id, again, id=id)
+    assert second == msgspec.structs.replace(first, duplicate=True)
+    assert len(await core.store.load(StreamId("organization", id))) == 1
+
+
+async def test_a_refusal_too_is_returned_again(core):
+    first = await send(core, "organization.describe", "o5", {"description": "x"}, id="c5")
+    await send(core, "organization.register", "o5", {"name": "Five"})
+    second = await send(core, "organization.describe", "o5", {"description": "x"}, id="c5")
+    assert first.refusal == second.refusal == "organization_not_found"
+    assert second.duplicate
+
+
+async def test_the_same_id_at_the_same_moment_counts_once(server, core):
+    async with open_core(server.url) as other:
+        outcomes = await asyncio.gather(
+            *(
+                send(c, "organization.register", f"o6-{i}", {"name": "Six"}, id="c6")
+                for i in range(10)
+                for c in (core, other)
+            )
+        )
+    assert sum(not outcome.duplicate for outcome in outcomes) == 1
+    assert len({outcome.stream for outcome in outcomes}) == 1
+
+
+async def test_an_expected_version_that_is_past_is_refused_and_recorded(core):
+    await send(core, "organization.register", "o7", {"name": "Seven"})
+    refused = await send(core, "organization.describe", "o7", {"description": "x"}, expected_version=9, id="c7")
+    assert refused.refusal == "version_conflict"
+    assert (await core.handler.outcome("c7")).refusal == "version_conflict"
+    accepted = await send(core, "organization.describe", "o7", {"description": "x"}, expected_version=1)
+    assert accepted.version == 2
+
+
+async def test_what_another_process_wrote_is_never_refused_from_an_old_cache(server, core):
+    async with open_core(server.url) as other:
+        await send(other, "organization.describe", "o8", {"description": "x"})
+        await send(core, "organization.register", "o8", {"name": "Eight"})
+        assert (await send(other, "organization.describe", "o8", {"description": "y"})).outcome == "accepted"
+
+
+@pytest.mark.parametrize(
+    ("type", "fields", "data", "faults"),
+    [
+        ("no.such", {}, {}, ["/type"]),
+        ("environment.reserve_rollout", {}, {"stack_id": "a", "deployment_id": "b"}, ["/type"]),
+        ("organization.register", {"id": "a b"}, {"name": "x"}, ["/id"]),
+        ("organization.register", {"stream_id": ".."}, {"name": "x"}, ["/stream/id"]),
+        ("organization.register", {"stream_id": "a.b"}, {"name": "x"}, ["/stream/id"]),
+        ("organization.register", {"stream_id": "x" * 129}, {"name": "x"}, ["/stream/id"]),
+        ("organization.register", {"stream_category": "stack"}, {"name": "x"}, ["/stream/category"]),
+        ("organization.register", {"expected_version": -1}, {"name": "x"}, ["/expected_version"]),
+        ("organization.register", {}, {"name": 1, "settings": [], "x": 1}, ["/data", "/data/name", "/data/settings"]),
+        ("organization.register", {}, {"name": ""}, ["/data/name"]),
+        ("organization.register", {}, [], ["/data"]),
+        ("stack.publish_version", {}, {"version": "../1", "release": {}}, ["/data/release", "/data/version"]),
+    ],
+)
+async def test_what_is_no_command_is_told_every_fault_and_leaves_nothing(core, type, fields, data, faults):
+    before = (await core.store.state()).last
+    request = CommandRequest(**{"type": type, "data": msgspec.json.encode(data), **fields})
+    with pytest.raises(InvalidCommand) as error:
+        await core.handler.handle(request, ANN)
+    assert sorted({fault.where for fault in error.value.faults}) == faults
+    assert (await core.store.state()).last == before
+
+
+async def test_a_request_for_a_deployment_reserves_the_stacks_place_in_the_same_write(core):
+    await _prepare(core, "9")
+    request = {"stack_id": "s9", "environment_id": "e9", "version": "1.0"}
+    outcome = await send(core, "deployment.request", "d9", request)
+    assert [event.type for event in outcome.events] == ["deployment.requested", "environment.rollout_reserved"]
+    refused = await send(core, "deployment.request", "d9b", request)
+    assert refused.refusal == "rollout_in_progress"
+    assert not await core.store.load(StreamId("deployment", "d9b"))
+
+
+@pytest.mark.parametrize(
+    ("change", "refusal"),
+    [
+        ({"stack_id": "nowhere"}, "stack_not_found"),
+        ({"environment_id": "nowhere"}, "environment_not_found"),
+        ({"version": "9.9"}, "version_not_found"),
+        ({"target": "nowhere"}, "target_not_found"),
+    ],
+)
+async def test_a_deployment_needs_everything_it_names(core, change, refusal):
+    name = refusal.replace("_", "-")
+    await _prepare(core, name)
+    request = {"stack_id": f"s{name}", "environment_id": f"e{name}", "version": "1.0", **change}
+    assert (await send(core, "deployment.request", f"d{name}", request)).refusal == refusal
+
+
+async def test_two_requests_at_once_make_one_deployment(server, core):
+    await _prepare(core, "10")
+    request = {"stack_id": "s10", "environment_id": "e10", "version": "1.0"}
+    async with open_core(server.url) as other:
+        outcomes = await asyncio.gather(
+            *(send(c, "deployment.request", f"d10-{i}", request) for i, c in enumerate([core, other] * 4))
+        )
+    assert sorted(outcome.outcome for outcome in outcomes) == ["accepted"] + ["refused"] * 7
+
+
+async def _prepare(core, name):
+    targets = [{"name": "local"}]
+    await send(core, "environment.register", f"e{name}", {"name": "e", "organization_id": "a", "targets": targets})
+    await send(core, "stack.register", f"s{name}", {"name": "s", "organization_id": "a"})
+    await send(core, "stack.publish_version", f"s{name}", {"version": "1.0", "release": {"program": "sh"}})
+
+
+streams = st.sampled_from(["p1", "p2", "p3"])
+steps = st.one_of(
+    st.tuples(st.just("organization.register"), streams, st.fixed_dictionaries({"name": st.just("n")})),
+    st.tuples(
+        st.just("organization.describe"),
+        streams,
+        st.fixed_dictionaries({"description": st.sampled_from(["a", "b", "c"])}),
+    ),
+)
+scripts = st.lists(st.tuples(st.integers(0, 2), steps, st.integers(0, 14)), min_size=1, max_size=25)
+_run = 0
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(scripts)
+def test_any_commands_from_many_writers_leave_a_right_log(server, script):
+    """No version twice, no gap, every accepted command exactly once; states and read rows equal a fold of the log."""
+    global _run
+    _run += 1
+    asyncio.run(_play(server, f"r{_run}", script))
+
+
+async def _play(server, run, script):
+    async with open_core(server.url) as one, open_core(server.url) as two, open_core(server.url) as three:
+        writers = (one, two, three)
+        before = (await one.store.state()).last
+        sent = [
+            send(writers[writer], type, f"{run}-{stream}", data, id=f"{run}-{number}")
+            for writer, (type, stream, data), number in script
+        ]
+        outcomes = await asyncio.gather(*sent)
+        events = await one.store.read(before, 5_000)
+        assert [event.position for event in events] == list(range(before + 1, before + 1 + len(events)))
+        by_stream = {}
+        for event in events:
+            by_stream.setdefault(event.stream, []).append(event)
+        for stream, own in by_stream.items():
+            assert [event.version for event in own] == list(range(1, len(own) + 1)), stream
+        ids = {number for _, _, number in script}
+        records = {stream.id: own for stream, own in by_stream.items() if stream.category == "command"}
+        assert records.keys() == {f"{run}-{number}" for number in ids}
+        first = [outcome for outcome in outcomes if not outcome.duplicate]
+        assert sorted(outcome.command_id for outcome in first) == sorted(records)
+        caused = [(e.stream, e.version) for outcome in first for e in outcome.events]
+        written = [(str(e.stream), e.version) for e in events if e.stream.category == "organization"]
+        assert sorted(caused) == sorted(written)
+        await _states_are_folds(writers, by_stream)
+    assert not (await _faults(server)).faults
+
+
+async def _states_are_folds(writers, by_stream):
+    decider = next(decider for decider in DECIDERS if decider.category == "organization")
+    table = next(model for model in READ_MODELS if model.name == "organizations").tables[0]
+    for stream, own in by_stream.items():
+        if stream.category != "organization":
+            continue
+        state = decider.fold(writers[0].store.decode(event) for event in own)
+        row = None
+        for event in own:
+            row = table.fold(row, event, writers[0].store.decode(event))
+        assert (row.name, row.description, row.version) == (state.name, state.description, len(own))
+        for writer in writers:
+            aggregate = await writer.aggregates.load(decider, stream.id, latest=True)
+            assert (aggregate.version, aggregate.state) == (len(own), state)
+
+
+async def _faults(server):
+    async with open_core(server.url) as core:
+        return await verify(core.store)
