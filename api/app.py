@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Litestar, Request, Response, Router
+from litestar import Litestar, Request, Response, Router, get
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
+from litestar.openapi.plugins import JsonRenderPlugin
 
 from api.commands import MAX_BODY, commands_router
 from api.events import events_router
+from api.openapi import openapi_document
 from api.problems import on_error
 from api.resources import resource_routers
 from api.services import Services
@@ -30,8 +31,13 @@ def create_app(services: Services) -> Litestar:
         response.headers.setdefault("X-Position", str(services.live.position))
         return response
 
+    @get(["/schema", "/schema/openapi.json"], include_in_schema=False)
+    async def reference(request: Request[Any, Any, Any]) -> dict[str, Any]:
+        return openapi_document(request.app, services.handler.routes)
+
     return Litestar(
         route_handlers=[
+            reference,
             Router(
                 "/api/v1",
                 route_handlers=[
@@ -50,8 +56,8 @@ def create_app(services: Services) -> Litestar:
             title="Sagacity",
             version="1",
             description="Commands in, read models and the whole history out. Errors are problem+json (RFC 9457).",
-            path="/schema",
-            render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"]), YamlRenderPlugin()],
+            path="/schema/generated",
+            render_plugins=[JsonRenderPlugin()],
         ),
         logging_config=None,
     )

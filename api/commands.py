@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import msgspec
 from litestar import Request, Response, Router, get, post
-from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
 
 from api.callers import caller_of
 from api.metrics import COMMAND_SECONDS, COMMANDS
@@ -52,35 +51,6 @@ class CommandAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 _decode = msgspec.json.Decoder(CommandBody).decode
 _encode = msgspec.json.Encoder().encode
-
-
-class _CommandOperation(Operation):
-    """The body is read as bytes for speed, so its schema is told to OpenAPI here."""
-
-    def __post_init__(self) -> None:
-        self.request_body = RequestBody(
-            required=True,
-            content={
-                "application/json": OpenAPIMediaType(
-                    schema=Schema(
-                        type="object",  # pyright: ignore[reportArgumentType]
-                        required=["type"],
-                        properties={
-                            "id": Schema(type="string", description="yours, or made for you"),  # pyright: ignore[reportArgumentType]
-                            "type": Schema(type="string"),  # pyright: ignore[reportArgumentType]
-                            "stream": Schema(type="object"),  # pyright: ignore[reportArgumentType]
-                            "expected_version": Schema(type="integer", minimum=0),  # pyright: ignore[reportArgumentType]
-                            "data": Schema(type="object"),  # pyright: ignore[reportArgumentType]
-                        },
-                    ),
-                    example={
-                        "type": "organization.register",
-                        "stream": {"category": "organization", "id": "acme"},
-                        "data": {"name": "Acme"},
-                    },
-                )
-            },
-        )
 
 
 def read_body(raw: bytes) -> CommandRequest:
@@ -136,7 +106,7 @@ def refusal(outcome: Outcome, request: Request[Any, Any, Any]) -> Response[Any]:
 
 
 def commands_router(services: Services) -> Router:
-    @post("/commands", summary="Send a command", operation_class=_CommandOperation, status_code=201)
+    @post("/commands", summary="Send a command", status_code=201)
     async def send(request: Request[Any, Any, Any]) -> Response[Any]:
         """Accepted and durable: 201; accepted before under this id: 200; refused, and recorded: 409."""
         began = time.perf_counter()

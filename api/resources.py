@@ -167,7 +167,7 @@ def _router(services: Services, resource: Resource) -> Router:
         _check(name, id)
         stream = StreamId(resource.category, id)
         events = await services.store.load(stream, after_version=max(after, 0))
-        if not events and not await services.store.reader.event(stream, 1):
+        if not events and (after <= 0 or not await services.store.reader.event(stream, 1)):
             raise NotFound(f"there is nothing called {id!r} among the {name}")
         links = {"self": f"/api/v1/{name}/{id}/events"}
         if len(events) > limit:

@@ -16,4 +16,7 @@ async def end_tasks(*tasks: asyncio.Future[Any]) -> None:
     while left:
         for task in left:
             task.cancel()
-        _, left = await asyncio.wait(left, timeout=0.5)
+        ended, left = await asyncio.wait(left, timeout=0.5)
+        for task in ended:
+            if not task.cancelled():
+                task.exception()  # seen: nobody else is going to ask

@@ -1,0 +1,36 @@
+"""Short words for what tests ask of the API."""
+
+from __future__ import annotations
+
+import uuid
+
+
+def fresh(prefix="x"):
+    """A name nobody else has."""
+    return f"{prefix}-{uuid.uuid4().hex[:10]}"
+
+
+def send(http, type, stream=None, data=None, **fields):
+    body = {"type": type, "data": {} if data is None else data, **fields}
+    if stream is not None:
+        body["stream"] = {"id": stream}
+    return http.post("/api/v1/commands", json=body)
+
+
+def register(http, **data):
+    """A registered organization; (its id, the answer)."""
+    id = fresh("org")
+    answer = send(http, "organization.register", id, {"name": "Acme", **data})
+    assert answer.status_code == 201, answer.text
+    return id, answer.json()
+
+
+def stack_with(http, *versions, program="sh"):
+    """A stack with versions of the demo's kind, and an environment for it; (stack id, environment id)."""
+    stack, environment = fresh("stack"), fresh("env")
+    send(http, "stack.register", stack, {"name": "s", "organization_id": "acme"})
+    targets = [{"name": "local"}]
+    send(http, "environment.register", environment, {"name": "e", "organization_id": "acme", "targets": targets})
+    for version in versions:
+        send(http, "stack.publish_version", stack, {"version": version, "release": {"program": program}})
+    return stack, environment
