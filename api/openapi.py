@@ -6,7 +6,7 @@ Bodies that are read as bytes for speed would otherwise be missing from it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 from litestar import Litestar
@@ -159,16 +159,15 @@ def _command_schema(route: Route) -> dict[str, Any]:
 
 def _rooted(schema: Any, root: str) -> Any:
     """References within a schema, seen from the document it has become a part of."""
-    match schema:
-        case dict():
-            return {
-                key: str(value).replace("#/", f"{root}/", 1) if key == "$ref" else _rooted(value, root)  # pyright: ignore[reportUnknownArgumentType]
-                for key, value in schema.items()  # pyright: ignore[reportUnknownVariableType]
-            }
-        case list():
-            return [_rooted(each, root) for each in schema]  # pyright: ignore[reportUnknownVariableType]
-        case _:
-            return schema
+    if isinstance(schema, list):
+        return [_rooted(each, root) for each in cast("list[Any]", schema)]
+    if not isinstance(schema, dict):
+        return schema
+    parts = cast("dict[str, Any]", schema)
+    return {
+        key: str(value).replace("#/", f"{root}/", 1) if key == "$ref" else _rooted(value, root)
+        for key, value in parts.items()
+    }
 
 
 def _schema_name(type: str) -> str:

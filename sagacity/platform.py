@@ -16,7 +16,7 @@ import msgspec
 from eventstore.connection import connect_to
 from eventstore.errors import LogMissing
 from eventstore.streams import check_log
-from sagacity.embedded.directory import DataDirectory, free_port
+from sagacity.embedded.directory import DataDirectory, check_port, free_port
 from sagacity.embedded.nats_server import check_version_text, nats_service
 from sagacity.embedded.postgres import postgres_service
 from sagacity.embedded.service import Service, StartFailed
@@ -47,7 +47,7 @@ class RunningPlatform:
 
 @asynccontextmanager
 async def running_platform(settings: Settings, tell: Tell) -> AsyncGenerator[RunningPlatform]:
-    """Start everything; leaving stops it, in reverse. Raises DirectoryUnusable, StartFailed, NotInitialised."""
+    """Start everything; leaving stops it, in reverse. Raises CannotStart, StartFailed, NotInitialised."""
     directory = DataDirectory(settings.data.expanduser().absolute())
     with directory.taken():
         async with Supervisor(directory, tell) as supervisor:
@@ -67,6 +67,8 @@ async def _start(settings: Settings, directory: DataDirectory, supervisor: Super
     if "saga" in settings.role or "api" in settings.role:
         await supervisor.start(_process_host(directory))
     port = settings.port or free_port()
+    if "api" in settings.role:
+        check_port(settings.host, port)
     roles = RoleSettings(
         roles=tuple(sorted(settings.role)),
         nats_url=nats_url,

@@ -54,6 +54,7 @@ def command(
 
     Exits 0 when it was accepted, 1 when it was refused, 2 when it is no command. Example:
 
+    \b
         sagacity command organization.register --stream acme --data '{"name": "Acme"}'
     """
     if listing:
@@ -121,7 +122,7 @@ def _data(given: str) -> msgspec.Raw:
             content = Path(given[1:]).read_bytes()
         else:
             content = given.encode()
-        return msgspec.Raw(msgspec.json.format(content, indent=-1))
+        return msgspec.Raw(msgspec.json.format(content.decode(), indent=-1).encode())
     except OSError as error:
         raise UserError(f"--data: {given[1:]} cannot be read: {error.strerror}") from error
     except (msgspec.DecodeError, UnicodeError) as error:

@@ -27,7 +27,7 @@ from sagacity.demo.story import (
     update_under_traffic,
 )
 from sagacity.demo.traffic import Traffic
-from sagacity.embedded.directory import DirectoryUnusable
+from sagacity.embedded.directory import CannotStart
 from sagacity.embedded.service import StartFailed
 from sagacity.platform import RunningPlatform, running_platform
 from sagacity.settings import Settings, SettingsError, load_settings
@@ -49,7 +49,7 @@ def demo(data: str | None, port: str, exit_: bool) -> int:
     try:
         settings = load_settings({"data": str(home), "port": port}, {})
         return asyncio.run(Telling(Console(highlight=False)).tell(settings, stay=not exit_))
-    except (SettingsError, DirectoryUnusable, StartFailed) as error:
+    except (SettingsError, CannotStart, StartFailed) as error:
         raise UserError(str(error)) from error
     finally:
         if data is None:

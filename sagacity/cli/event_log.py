@@ -16,7 +16,7 @@ from sagacity.archive.lines import FileFault
 from sagacity.cli import UserError
 from sagacity.cli.connecting import LogPlace
 from sagacity.cli.options import settings_from
-from sagacity.embedded.directory import DataDirectory, DirectoryUnusable
+from sagacity.embedded.directory import CannotStart, DataDirectory
 from sagacity.embedded.nats_server import nats_service
 from sagacity.embedded.service import StartFailed
 from sagacity.embedded.supervisor import Supervisor
@@ -30,7 +30,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     """Carry it out; raises UserError with what the log or its server has to say."""
     try:
         return asyncio.run(work)
-    except (EventStoreError, FileFault, NatsError, DirectoryUnusable, StartFailed, OSError) as error:
+    except (EventStoreError, FileFault, NatsError, CannotStart, StartFailed, OSError) as error:
         raise UserError(str(error) or type(error).__name__) from error
 
 
@@ -75,7 +75,7 @@ async def _server(settings: Settings, create: bool) -> AsyncGenerator[str]:
     with ExitStack() as stack:
         try:
             stack.enter_context(directory.taken())
-        except DirectoryUnusable:
+        except CannotStart:
             running = directory.run / "nats_url"
             if not running.exists():
                 raise

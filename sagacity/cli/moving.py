@@ -51,6 +51,10 @@ def _opened(out: str, resume: bool, stack: ExitStack) -> IO[bytes]:
 
 def restore_file(target: LogPlace, file: Path, go_on: bool) -> Imported:
     """Raises UserError with every reason, or how to go on."""
+    try:
+        file.open("rb").close()
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}") from error
     hint = "the same command with --continue goes on from there"
     try:
         return run(_import(target, file, go_on))

@@ -47,8 +47,14 @@ async def tail_events(place: ApiPlace, filters: Filters, after: int | None, limi
                 return
 
 
-async def _followed(api: Api, filters: Filters, after: int | None) -> AsyncIterator[Sent]:
-    position, pause, connected = None if after is None else str(after), 0.2, False
+async def _end_of_log(api: Api) -> int:
+    """So that nothing is missed when the connection is lost before the first event."""
+    answer = await api.send("GET", "/api/v1/events", {"limit": 1})
+    return int(answer.headers.get("X-Position", 0))
+
+
+async def _followed(api: Api, filters: Filters, after: int) -> AsyncIterator[Sent]:
+    position, pause, connected = str(after), 0.2, False
     while True:
         try:
             async for sent in _connection(api, filters, position):
@@ -58,15 +64,15 @@ async def _followed(api: Api, filters: Filters, after: int | None) -> AsyncItera
         except httpx.HTTPError as error:
             if not connected:
                 raise unreachable(api.url, error) from error
-        click.echo(f"sagacity: connection lost; going on after position {position or '?'}", err=True)
+        click.echo(f"sagacity: connection lost; going on after position {position}", err=True)
         await asyncio.sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE)
 
 
-async def _connection(api: Api, filters: Filters, position: str | None) -> AsyncIterator[Sent]:
+async def _connection(api: Api, filters: Filters, position: str) -> AsyncIterator[Sent]:
     """The events of one connection, until it ends. Raises httpx.HTTPError, UserError when it is refused."""
     query = {name: value for name, value in filters._asdict().items() if value is not None}
-    headers = {"Accept": "text/event-stream", **({"Last-Event-ID": position} if position is not None else {})}
+    headers = {"Accept": "text/event-stream", "Last-Event-ID": position}
     timeout = httpx.Timeout(5.0, read=_SILENCE)
     async with api.client.stream(
         "GET", "/api/v1/events/stream", params=query, headers=headers, timeout=timeout

@@ -24,14 +24,17 @@ class Entry(NamedTuple):
 
 
 def arranged(events: Sequence[Recorded], causes: Iterable[Recorded] = ()) -> list[Entry]:
-    """In order of the log, but a command before what it did. `causes` are known, and not shown by themselves."""
+    """In order of the log, but a command before what it did; a stream that goes on by itself stays at its depth.
+
+    `causes` are known, and not shown by themselves.
+    """
     shown = {name: event for event in events for name in names_of(event)}
     known = {name: event for event in causes for name in names_of(event)}
     depths: dict[int, int] = {}
     entries: list[Entry] = []
     for event in sorted(events, key=_moment):
         cause = shown.get(event.envelope.causationid or "")
-        depth = depths.get(cause.position, -1) + 1 if cause else 0
+        depth = depths.get(cause.position, 0) + (cause.stream != event.stream) if cause else 0
         depths[event.position] = depth
         entries.append(Entry(event, depth, "" if cause else _why(event, known)))
     return entries
@@ -73,9 +76,9 @@ def entry_text(entry: Entry) -> Text:
     line.append(f"{event.time:%Y-%m-%d %H:%M:%S}.{event.time.microsecond // 1000:03}  ", "dim")
     line.append("  " * min(entry.depth, _DEEPEST))
     line.append_text(_what(event))
-    line.append(f"  by {event.envelope.actor}", "dim")
+    line.append(_plain(f"  by {event.envelope.actor}"), "dim")
     if entry.cause:
-        line.append(f"  ← {entry.cause}", "dim")
+        line.append(_plain(f"  ← {entry.cause}"), "dim")
     return line
 
 
@@ -83,15 +86,15 @@ def _what(event: Recorded) -> Text:
     data = _data(event)
     if event.stream.category == command.CATEGORY:
         return _command(event, data)
-    line = Text.assemble((event.type, _colour(event.type)), f"  {event.stream} v{event.version}")
+    line = Text.assemble((_plain(event.type), _colour(event.type)), _plain(f"  {event.stream} v{event.version}"))
     summary = _summary(data)
-    return line.append(f"  {summary}") if summary else line
+    return line.append(_plain(f"  {summary}")) if summary else line
 
 
 def _command(event: Recorded, data: Mapping[str, Any]) -> Text:
-    line = Text.assemble((f"→ {data.get('command')}", "bold"), f"  {data.get('stream')}")
+    line = Text.assemble((_plain(f"→ {data.get('command')}"), "bold"), _plain(f"  {data.get('stream')}"))
     if "refusal" in data:
-        line.append(f"  refused: {data['refusal']}: {data.get('reason')}", "red")
+        line.append(_plain(f"  refused: {data['refusal']}: {data.get('reason')}"), "red")
     return line
 
 
@@ -100,6 +103,11 @@ def _summary(data: Mapping[str, Any]) -> str:
     words = [f"{name}={value}" for name, value in data.items() if isinstance(value, str | int | float) and value != ""]
     text = " ".join(" ".join(words).split())
     return text if len(text) <= _SUMMARY else text[: _SUMMARY - 1] + "…"
+
+
+def _plain(text: str) -> str:
+    """What events say goes to a terminal: without line breaks and control characters."""
+    return "".join(character if character.isprintable() else "�" for character in text)
 
 
 def _colour(type: str) -> str:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from sagacity.cli import UserError
 from sagacity.cli.options import settings_from, settings_options
-from sagacity.embedded.directory import DirectoryUnusable
+from sagacity.embedded.directory import CannotStart
 from sagacity.embedded.service import StartFailed
 from sagacity.platform import NotInitialised, running_platform
 from sagacity.settings import Settings
@@ -29,7 +29,7 @@ def up(**flags: Any) -> None:
     settings = settings_from(flags)
     try:
         asyncio.run(_up(settings))
-    except (DirectoryUnusable, StartFailed, NotInitialised) as error:
+    except (CannotStart, StartFailed, NotInitialised) as error:
         raise UserError(str(error)) from error
 
 

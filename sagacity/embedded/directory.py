@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -11,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
-class DirectoryUnusable(Exception):
-    """The data directory cannot be used; the text says why and what to do."""
+class CannotStart(Exception):
+    """The data directory or the port cannot be used; the text says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,13 @@ class DataDirectory:
 
     @contextmanager
     def taken(self) -> Generator[None]:
-        """Hold the directory. Raises DirectoryUnusable when it is another instance's, or no place to write to."""
+        """Hold the directory. Raises CannotStart when it is another instance's, or no place to write to."""
         try:
             for part in (self.run, self.logs):
                 part.mkdir(parents=True, exist_ok=True)
             lock = (self.run / "lock").open("a+")
         except OSError as error:
-            raise DirectoryUnusable(f"the data directory {self.path} cannot be used: {error.strerror}") from error
+            raise CannotStart(f"the data directory {self.path} cannot be used: {error.strerror}") from error
         with lock:
             self._lock(lock.fileno())
             self._check_space()
@@ -54,7 +55,7 @@ class DataDirectory:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             holder = (self.run / "lock").read_text() or "unknown"
-            raise DirectoryUnusable(
+            raise CannotStart(
                 f"another instance (process {holder}) already runs in {self.path}; stop it, or choose another --data"
             ) from error
 
@@ -64,7 +65,7 @@ class DataDirectory:
         try:
             probe.write_bytes(b"\0" * 1_048_576)
         except OSError as error:
-            raise DirectoryUnusable(f"the data directory {self.path} cannot be written to: {error.strerror}") from error
+            raise CannotStart(f"the data directory {self.path} cannot be written to: {error.strerror}") from error
         finally:
             probe.unlink(missing_ok=True)
 
@@ -85,6 +86,17 @@ def free_port() -> int:
     """A TCP port of the loopback interface that nobody listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
+
+
+def check_port(host: str, port: int) -> None:
+    """Raises CannotStart when nobody can listen there: better now than from within a child process."""
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            return
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        why = "is taken" if taken else f"cannot be listened on: {error.strerror}"
+        raise CannotStart(f"port {port} of {host} {why}; choose another --port") from error
 
 
 def _is_free(port: int) -> bool:

@@ -54,6 +54,6 @@ def check_version_text(said: str, whose: str) -> None:
     """Raises StartFailed when the version is missing or below `OLDEST`."""
     found = re.search(r"v?(\d+)\.(\d+)\.\d+", said)
     if not found or (int(found[1]), int(found[2])) < OLDEST:
-        version = found[0] if found else said.strip()[:60] or "nothing"
+        version = found[0] if found else (said.splitlines() or ["nothing"])[0][:60]
         oldest = ".".join(map(str, OLDEST))
         raise StartFailed(f"{whose} is nats-server {version}; {oldest} or newer is needed")

@@ -75,7 +75,7 @@ async def fill(url: str) -> None:
         for id, type, data in (
             ("c-1", "organization.register", b'{\n  "name": "Acme"\r\n}'),
             ("c-2", "organization.register", b'{"name": "Acme"}'),
-            ("c-3", "organization.describe", '{"description": "Olé [red] \\u2028"}'.encode()),
+            ("c-3", "organization.describe", '{"description": "Olé [red] \\\\ and\\u2028\\u001b[31m"}'.encode()),
         ):
             await core.handler.handle(CommandRequest(type=type, id=id, stream_id="acme", data=data), ann)
 

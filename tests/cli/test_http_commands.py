@@ -130,6 +130,26 @@ def test_tail_follows_the_log_and_survives_a_restart_of_the_platform(platform: P
     assert f"connection lost; going on after position {seen[0]['position']}" in errors
 
 
+@pytest.mark.parametrize(
+    "question", [["organization/told"], ["organization/told", "--state"], ["--category", "command"]], ids=" ".join
+)
+def test_history_is_told_over_http_too(platform: Platform, sagacity: Sagacity, question: list[str]) -> None:
+    """The same documents and state as from the log itself."""
+    there = ("--url", platform.url, "--stream", "told", "--data")
+    sagacity("command", "organization.register", *there, '{"name": "Told"}')
+    sagacity("command", "organization.describe", *there, '{"description": "b"}')
+
+    over_http = sagacity("replay", *question, "--json", "--url", platform.url)
+
+    assert (over_http.status, over_http.errors) == (0, "")
+    assert over_http.out == sagacity("replay", *question, "--json", "--nats", platform.nats_url).out
+
+
+def test_a_history_that_is_not_there_is_one_line(platform: Platform, sagacity: Sagacity) -> None:
+    missing = sagacity("replay", "organization/none", "--url", platform.url)
+    assert (missing.status, missing.errors.count("\n")) == (2, 1)
+
+
 def test_tail_for_people_is_one_line_an_event(platform: Platform, sagacity: Sagacity) -> None:
     sagacity("command", "organization.register", "--url", platform.url, "--data", '{"name": "Seen"}', "--actor", "eve")
     shown = sagacity(

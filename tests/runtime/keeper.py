@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from sagacity.embedded.directory import DataDirectory, DirectoryUnusable
+from sagacity.embedded.directory import CannotStart, DataDirectory
 from sagacity.embedded.nats_server import nats_service
 from sagacity.embedded.postgres import postgres_service
 from sagacity.embedded.supervisor import Supervisor
@@ -31,6 +31,6 @@ async def main(home: str) -> None:
 if __name__ == "__main__":
     try:
         asyncio.run(main(sys.argv[1]))
-    except DirectoryUnusable as error:
+    except CannotStart as error:
         print(error, file=sys.stderr)
         sys.exit(2)

@@ -1,0 +1,153 @@
+"""`sagacity up` as a user lives with it: it comes up, takes blows, and leaves nothing behind."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.up import Up, running_platform
+
+SERVICES = ("nats-server", "postgresql", "process-host", "roles")
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory):
+    with running_platform(tmp_path_factory.mktemp("up")) as up:
+        yield up
+
+
+def runs(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def register(url, name):
+    body = {"id": f"c-{name}", "type": "organization.register", "stream": name, "data": {"name": name}}
+    return httpx.post(f"{url}/api/v1/commands", json=body, timeout=20)
+
+
+def eventually(holds, timeout=40):
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            if holds():
+                return
+        except httpx.HTTPError:
+            pass
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_whatever_is_killed_comes_back_and_nothing_is_lost(up, service):
+    before = f"before-{service}"
+    assert register(up.url, before).status_code == 201
+    victim = up.pid(service)
+    os.kill(victim, signal.SIGKILL)
+    eventually(lambda: register(up.url, f"after-{service}").status_code in (200, 201))
+    eventually(lambda: httpx.get(f"{up.url}/health").json()["status"] == "ok")
+    eventually(lambda: up.pid(service) != victim)
+    for name in (before, f"after-{service}"):
+        eventually(lambda name=name: httpx.get(f"{up.url}/api/v1/organizations/{name}").status_code == 200)
+
+
+def test_while_the_log_is_away_commands_get_a_503_that_says_to_try_again(up):
+    os.kill(up.pid("nats-server"), signal.SIGSTOP)
+    try:
+        answer = register(up.url, "while-away")
+        health = httpx.get(f"{up.url}/health", timeout=10)
+    finally:
+        os.kill(up.pid("nats-server"), signal.SIGCONT)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert answer.json()["type"] == "/problems/log-unavailable"
+    assert (health.status_code, health.json()["dependencies"]["log"]["verdict"]) == (503, "failing")
+    eventually(lambda: register(up.url, "while-away").status_code in (200, 201))
+    history = httpx.get(f"{up.url}/api/v1/organizations/while-away/events").json()["items"]
+    assert len(history) == 1
+
+
+def command_line(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "sagacity", *map(str, arguments)], capture_output=True, text=True, timeout=60
+    )
+
+
+def says(result, text):
+    assert result.returncode == 2, result
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    assert text in result.stderr
+
+
+def test_a_second_instance_on_the_same_data_says_so_and_exits_2(up):
+    says(command_line("up", "--data", up.home, "--port", "0"), "another instance (process")
+
+
+def test_a_port_that_is_taken_is_named(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        says(command_line("up", "--data", tmp_path / "d", "--port", port), f"port {port} of 127.0.0.1 is taken")
+
+
+def test_servers_that_cannot_be_reached_are_named(tmp_path):
+    result = command_line("up", "--data", tmp_path / "d", "--nats-url", "nats://127.0.0.1:1")
+    says(result, "NATS at nats://127.0.0.1:1 cannot be reached")
+
+
+def test_a_log_that_was_never_initialised_is_not_made_silently(tmp_path, nats_url):
+    """An empty external server gets its log by `sagacity init`, and only by it."""
+    says(command_line("up", "--data", tmp_path / "d", "--nats-url", nats_url), "there is no stream EVENTS")
+
+
+@pytest.mark.parametrize(
+    ("file", "flags", "text"),
+    [
+        ("port = ", [], "is no valid TOML"),
+        ("colour = 1", ["--port", "x"], "colour in the settings file: there is no such setting"),
+        ("", ["--role", "boss"], "--role: Input should be 'api'"),
+        ("", ["--nats-server", "/bin/true"], "2.14 or newer is needed"),
+        ("", ["--nats-server", "/no/such/file"], "is no nats-server that runs here"),
+        ("", ["--data", "/dev/null/x"], "/dev/null/x/sagacity.toml: cannot be read: Not a directory"),
+        ("", ["--colour", "red"], "No such option"),
+    ],
+)
+def test_wrong_settings_are_one_line_and_exit_status_2(tmp_path, file, flags, text):
+    (tmp_path / "sagacity.toml").write_text(file)
+    arguments = flags if "--data" in flags else ["--data", tmp_path, *flags]
+    says(command_line("up", *arguments), text)
+
+
+def test_help_answers_for_every_command():
+    said = command_line("--help").stdout
+    for name in ("up", "demo", "status", "events", "projections", "replay", "verify", "backup", "restore"):
+        assert name in said
+        assert command_line(name, "--help").returncode == 0
+
+
+def test_after_a_kill_of_everything_it_comes_up_again_with_all_it_had(tmp_path):
+    up = Up(tmp_path / "d").wait()
+    register(up.url, "kept")
+    pids = [up.process.pid, *(up.pid(service) for service in SERVICES)]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    up.process.wait()
+    (up.home / "run" / "url").unlink()
+    again = Up(tmp_path / "d").wait()
+    try:
+        eventually(lambda: httpx.get(f"{again.url}/api/v1/organizations/kept").status_code == 200)
+    finally:
+        assert again.stop() == 0
+
+
+def test_sigterm_leaves_no_process(tmp_path):
+    up = Up(tmp_path / "d").wait()
+    pids = [up.pid(service) for service in SERVICES]
+    assert up.stop() == 0
+    assert not [pid for pid in pids if runs(pid)]
