@@ -15,10 +15,6 @@ from handlers.routes import Route
 def asyncapi_document(catalogue: Catalogue, routes: Mapping[str, Route]) -> dict[str, Any]:
     """Every event in its envelope, every command as request and reply, and events from outside."""
     types = dict(sorted(catalogue.types().items()))
-    schemas, components = msgspec.json.schema_components(types.values(), ref_template="#/components/schemas/{name}")
-    del components  # struct names repeat across contexts; every schema below is self-contained instead
-    (envelope,), shared = msgspec.json.schema_components([Envelope], ref_template="#/components/schemas/{name}")
-    del schemas, envelope
     messages = {tag: _event(tag, struct) for tag, struct in types.items()}
     commands = {name: route for name, route in sorted(routes.items()) if not route.internal}
     messages |= {name: _command(route) for name, route in commands.items()}
@@ -47,7 +43,7 @@ def asyncapi_document(catalogue: Catalogue, routes: Mapping[str, Route]) -> dict
             },
             "publish-inbound": {"action": "receive", "channel": {"$ref": "#/channels/inbound"}},
         },
-        "components": {"messages": messages, "schemas": dict(sorted(shared.items()))},
+        "components": {"messages": messages, "schemas": {"Envelope": _schema(Envelope)}},
     }
 
 

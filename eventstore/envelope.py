@@ -65,7 +65,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     traceparent: str | None = None
     schemaversion: int = 1
     previoushash: str = NO_HASH
-    data: msgspec.Raw = msgspec.Raw(b"null")
+    data: msgspec.Raw
 
 
 class Recorded(msgspec.Struct, frozen=True):
