@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any, Final, NamedTuple
 
 import click
 import httpx
+from rich.text import Text
 
+from eventstore.errors import HistoryBroken
+from sagacity.cli import UserError
 from sagacity.cli.connecting import Api, ApiPlace, open_api, problem_of, unreachable
 from sagacity.cli.output import console
 from sagacity.cli.timeline import event_line
@@ -34,17 +38,26 @@ class Sent(NamedTuple):
     data: str
 
 
-async def tail_events(place: ApiPlace, filters: Filters, after: int | None, limit: int | None, as_json: bool) -> None:
+async def tail_events(target: ApiPlace, filters: Filters, after: int | None, limit: int | None, as_json: bool) -> None:
     """Print events until `limit` of them are printed. Raises UserError when the first connection fails."""
     count, out = itertools.count(1), console()
-    async with open_api(place) as api:
-        async for sent in _followed(api, filters, after):
-            if as_json:
-                click.echo(sent.data)
-            else:
-                out.print(event_line(int(sent.id), sent.data.encode()))
-            if next(count) == limit:
-                return
+    async with open_api(target) as api:
+        start = await _end_of_log(api) if after is None else after
+        async with aclosing(_followed(api, filters, start)) as followed:
+            async for sent in followed:
+                if as_json:
+                    click.echo(sent.data)
+                else:
+                    out.print(_line(api, sent))
+                if next(count) == limit:
+                    return
+
+
+def _line(api: Api, sent: Sent) -> Text:
+    try:
+        return event_line(int(sent.id), sent.data.encode())
+    except (ValueError, HistoryBroken) as error:
+        raise UserError(f"{api.url} sends something that is no event: {error}") from error
 
 
 async def _end_of_log(api: Api) -> int:
@@ -53,14 +66,15 @@ async def _end_of_log(api: Api) -> int:
     return int(answer.headers.get("X-Position", 0))
 
 
-async def _followed(api: Api, filters: Filters, after: int) -> AsyncIterator[Sent]:
+async def _followed(api: Api, filters: Filters, after: int) -> AsyncGenerator[Sent]:
     position, pause, connected = str(after), 0.2, False
     while True:
         try:
-            async for sent in _connection(api, filters, position):
-                position, pause, connected = sent.id or position, 0.2, True
-                if sent.data:
-                    yield sent
+            async with aclosing(_connection(api, filters, position)) as connection:
+                async for sent in connection:
+                    position, pause, connected = sent.id or position, 0.2, True
+                    if sent.data:
+                        yield sent
         except httpx.HTTPError as error:
             if not connected:
                 raise unreachable(api.url, error) from error
@@ -69,8 +83,11 @@ async def _followed(api: Api, filters: Filters, after: int) -> AsyncIterator[Sen
         pause = min(pause * 2, _LONGEST_PAUSE)
 
 
-async def _connection(api: Api, filters: Filters, position: str) -> AsyncIterator[Sent]:
-    """The events of one connection, until it ends. Raises httpx.HTTPError, UserError when it is refused."""
+async def _connection(api: Api, filters: Filters, position: str) -> AsyncGenerator[Sent]:
+    """The events of one connection, until it ends; an empty one first: it is there.
+
+    Raises httpx.HTTPError, UserError when it is refused.
+    """
     query = {name: value for name, value in filters._asdict().items() if value is not None}
     headers = {"Accept": "text/event-stream", "Last-Event-ID": position}
     timeout = httpx.Timeout(5.0, read=_SILENCE)
@@ -82,11 +99,13 @@ async def _connection(api: Api, filters: Filters, position: str) -> AsyncIterato
         if answer.status_code != 200:
             await answer.aread()
             raise problem_of(api.url, answer)
-        async for sent in server_sent(answer.aiter_lines()):
-            yield sent
+        yield Sent("", "open", "")
+        async with aclosing(server_sent(answer.aiter_lines())) as events:
+            async for sent in events:
+                yield sent
 
 
-async def server_sent(lines: AsyncIterator[str]) -> AsyncIterator[Sent]:
+async def server_sent(lines: AsyncIterator[str]) -> AsyncGenerator[Sent]:
     """Cut a text/event-stream into events (HTML standard, section 9.2)."""
     fields: dict[str, Any] = {}
     async for line in lines:

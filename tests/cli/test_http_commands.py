@@ -155,6 +155,6 @@ def test_tail_for_people_is_one_line_an_event(platform: Platform, sagacity: Saga
     shown = sagacity(
         "events", "tail", "--url", platform.url, "--after", 0, "--type", "organization.registered", "--limit", 1
     )
-    assert shown.status == 0
+    assert (shown.status, shown.errors) == (0, "")
     assert shown.text.count("\n") == 1
     assert "organization.registered  organization/" in shown.text

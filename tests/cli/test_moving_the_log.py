@@ -15,12 +15,14 @@ from pathlib import Path
 
 import pytest
 
+from domain.organization import Described
 from eventstore.connection import connect_to
 from eventstore.envelope import Context, StreamId, now
 from eventstore.store import EventStore, StreamWrite
 from sagacity.archive.lines import FileFault, encode_line, read_lines
-from sagacity.wiring import catalogue
+from sagacity.wiring import catalogue, initialise
 from tests.cli.conftest import Sagacity
+from tests.eventstore.servers import Servers
 
 
 async def stored(url: str) -> list[tuple[int, bytes]]:
@@ -85,9 +87,9 @@ def test_an_export_that_was_cut_off_goes_on(filled: str, sagacity: Sagacity) -> 
     assert "is not what this log holds at position 5" in refused.errors
 
 
-def test_an_interrupted_import_goes_on(own_nats, empty: str, sagacity: Sagacity) -> None:
+def test_an_interrupted_import_goes_on(own_nats: Servers, empty: str, sagacity: Sagacity) -> None:
     """Killed between two batches: a plain import refuses what is half there, --continue completes it."""
-    asyncio.run(many_events(own_nats.url, 12_000))
+    asyncio.run(many_events(own_nats.url, 20_000))
     sagacity("events", "export", "--nats", own_nats.url, "--out", "log.ndjson")
     importing = subprocess.Popen([sys.executable, "-m", "sagacity", "events", "import", "log.ndjson", "--nats", empty])
     there = kill_when(importing, lambda: asyncio.run(last_position(empty)) > 0)
@@ -95,17 +97,15 @@ def test_an_interrupted_import_goes_on(own_nats, empty: str, sagacity: Sagacity)
     plain = sagacity("events", "import", "log.ndjson", "--nats", empty)
     completed = sagacity("events", "import", "log.ndjson", "--nats", empty, "--continue")
 
-    assert 0 < there < 12_000
+    assert 0 < there < 20_000
     assert plain.status == 2
     assert f"the log is not empty: it holds {there} events" in plain.errors
     assert "--continue" in plain.errors
-    assert completed.text == f"12000 events are in the log, {12_000 - there} of them written now; all verified\n"
+    assert completed.text == f"20000 events are in the log, {20_000 - there} of them written now; all verified\n"
     assert sagacity("events", "export", "--nats", empty).out == Path("log.ndjson").read_bytes()
 
 
 async def many_events(url: str, count: int) -> None:
-    from domain.organization import Described
-    from sagacity.wiring import initialise
 
     connection = await connect_to(url)
     await initialise(connection)

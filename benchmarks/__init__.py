@@ -1,0 +1,1 @@
+"""Everything that is said about speed, measured beside its peer or limit in one run. `make bench`."""

@@ -1,0 +1,32 @@
+"""python -m benchmarks [append commands catchup load] [--quick]"""
+
+from __future__ import annotations
+
+import argparse
+
+import uvloop
+
+from benchmarks import append, catchup, commands, load
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="benchmarks", description="Speed, beside peers and limits, in one run.")
+    parser.add_argument("names", nargs="*", help="of append, commands, catchup, load (default: all)")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
+    options = parser.parse_args()
+    rounds = 2 if options.quick else 5
+    works = {
+        "append": lambda: append.run(rounds, 0.7 if options.quick else 1.5),
+        "commands": lambda: commands.run(rounds, 2.0 if options.quick else 5.0),
+        "catchup": lambda: catchup.run(2 if options.quick else 3, 40_000 if options.quick else 200_000),
+        "load": lambda: load.run(rounds, 50_000 if options.quick else 500_000),
+    }
+    unknown = [name for name in options.names if name not in works]
+    if unknown:
+        parser.error(f"there is no benchmark {', '.join(unknown)}")
+    for name in options.names or works:
+        uvloop.run(works[name]())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""(e) Loading a stream of 100 events from a full store: cold from the server, hot from the cache of aggregates."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from typing import Any
+
+import msgspec
+from eventsourcing.application import Application
+
+from benchmarks.comparison import Contender, compare
+from benchmarks.library import environment
+from benchmarks.library_projection import Thing
+from benchmarks.servers import fresh_servers
+from benchmarks.things import CONTEXT, Happened
+from domain.decider import Decider
+from eventstore.aggregates import Aggregates
+from eventstore.catalogue import Catalogue
+from eventstore.connection import connect_to
+from eventstore.envelope import StreamId
+from eventstore.snapshots import create_snapshots
+from eventstore.store import EventStore
+from eventstore.streams import LogLocation, create_log
+
+LIBRARY_EVENTS = 50_000
+LOADS = 100
+
+
+class Count(msgspec.Struct, frozen=True, tag="count"):
+    n: int = 0
+
+
+def _evolve(state: Count, event: Happened) -> Count:
+    return Count(state.n + 1)
+
+
+_things: Decider[Any, Count, Happened] = Decider(
+    "thing", Happened, Happened, Count, Count(), lambda _command, _state: (), _evolve
+)
+
+
+async def run(rounds: int, events: int) -> None:
+    with fresh_servers() as servers:
+        connection = await connect_to(servers.nats_url)
+        location = LogLocation("BENCH", "bench")
+        await create_log(connection, location)
+        await create_snapshots(connection)
+        store = await EventStore.open(connection, Catalogue([Happened]), location)
+        streams = events // 100
+        await _fill(store, streams)
+        hot = Aggregates(store)
+        app = Application[Any](environment(servers.database_url, functions=True) | {"AGGREGATE_CACHE_MAXSIZE": ""})
+        ids = [await asyncio.to_thread(_library_thing, app) for _ in range(LIBRARY_EVENTS // 100)]
+
+        async def cold() -> float:
+            """A new cache each time: everything comes from the server."""
+            took: list[float] = []
+            for _ in range(LOADS):
+                aggregates = Aggregates(store)
+                name = f"s{random.randrange(streams)}"
+                began = time.perf_counter()
+                loaded = await aggregates.load(_things, name)
+                took.append(time.perf_counter() - began)
+                assert loaded.state.n == 100
+            return sorted(took)[LOADS // 2] * 1000
+
+        async def from_cache() -> float:
+            await hot.load(_things, "s1", latest=True)
+            began = time.perf_counter()
+            for _ in range(LOADS):
+                await hot.load(_things, "s1")
+            return (time.perf_counter() - began) / LOADS * 1000
+
+        async def library() -> float:
+            def loads() -> float:
+                took: list[float] = []
+                for _ in range(LOADS):
+                    began = time.perf_counter()
+                    app.repository.get(random.choice(ids))
+                    took.append(time.perf_counter() - began)
+                return sorted(took)[LOADS // 2] * 1000
+
+            return await asyncio.to_thread(loads)
+
+        def five_times(medians: dict[str, float]) -> tuple[str, bool]:
+            ratio = medians["eventsourcing repository"] / medians["Sagacity, hot"]
+            return f"≥ 5 × faster than any: {ratio:,.0f} ×", ratio >= 5
+
+        await compare(
+            f"(e) load of 100 events, {events:,} in the store ({LIBRARY_EVENTS:,} in the library's)",
+            "ms",
+            [
+                Contender("Sagacity, cold", cold),
+                Contender("Sagacity, hot", from_cache, five_times),
+                Contender("eventsourcing repository", library),
+            ],
+            rounds,
+        )
+        app.close()
+        await store.close()
+        await connection.close()
+
+
+async def _fill(store: EventStore, streams: int) -> None:
+    """Ten events of each stream at a time, so that every stream is spread over the whole log."""
+    for part in range(10):
+        for first in range(0, streams, 500):
+            await asyncio.gather(
+                *(
+                    store.append(
+                        StreamId("thing", f"s{number}"),
+                        part * 10,
+                        [Happened(i) for i in range(10)],
+                        CONTEXT,
+                        timeout=120,
+                    )
+                    for number in range(first, min(first + 500, streams))
+                )
+            )
+
+
+def _library_thing(app: Application[Any]) -> Any:
+    thing = Thing()
+    for number in range(99):
+        thing.happen(f"{number}" + "x" * 180)
+    app.save(thing)
+    return thing.id
