@@ -9,8 +9,8 @@ import subprocess
 import sysconfig
 import tempfile
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -32,9 +32,9 @@ LIBRARY_CALLERS = 32
 
 
 async def run(rounds: int, seconds: float) -> None:
-    with fresh_servers() as servers:
+    with fresh_servers() as servers, _umadb() as uma:
         for callers, goal in GOALS.items():
-            async with _ours(servers) as store, _raw(servers) as raw, _umadb() as uma:
+            async with _ours(servers) as store, _raw(servers) as raw:
                 plain, functions = (LibraryAppends(servers.database_url, functions=on) for on in (False, True))
                 threads = min(callers, LIBRARY_CALLERS)
 
@@ -120,8 +120,8 @@ async def _raw(servers: Running) -> AsyncGenerator[object]:
     await client.close()
 
 
-@asynccontextmanager
-async def _umadb() -> AsyncGenerator[str]:
+@contextmanager
+def _umadb() -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     program = Path(sysconfig.get_path("scripts")) / "umadb"
@@ -133,7 +133,7 @@ async def _umadb() -> AsyncGenerator[str]:
                 with socket.socket() as probe:
                     if probe.connect_ex(("127.0.0.1", port)) == 0:
                         break
-                await asyncio.sleep(0.02)
+                time.sleep(0.02)
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 _numbers = itertools.count()
+_HEAD = b"POST /api/v1/commands HTTP/1.1\r\nHost: b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 _RUN = f"{time.time_ns():x}"
 
 
@@ -65,8 +66,7 @@ def _request() -> bytes:
             "data": {"name": "Benchmark", "description": "x" * 180},
         }
     )
-    head = f"POST /api/v1/commands HTTP/1.1\r\nHost: b\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+    return _HEAD % len(body) + body
 
 
 async def _answer(reader: asyncio.StreamReader) -> int:

@@ -10,13 +10,19 @@ async def end_tasks(*tasks: asyncio.Future[Any]) -> None:
     """Cancel tasks and wait until all have ended, whatever they end with.
 
     More than once if need be: `asyncio.wait_for` of Python 3.11 loses a cancellation that meets a result
-    (python/cpython#86296), and client libraries use it in their receive loops.
+    (python/cpython#86296), and client libraries use it in their receive loops. A cancellation of the caller is
+    raised when all have ended, not before: nothing is left running behind it.
     """
-    left = {task for task in tasks if not task.done()}
-    while left:
+    cancelled: asyncio.CancelledError | None = None
+    while left := {task for task in tasks if not task.done()}:
         for task in left:
             task.cancel()
-        ended, left = await asyncio.wait(left, timeout=0.5)
-        for task in ended:
-            if not task.cancelled():
-                task.exception()  # seen: nobody else is going to ask
+        try:
+            await asyncio.wait(left, timeout=0.5)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # seen: nobody else is going to ask
+    if cancelled is not None:
+        raise cancelled

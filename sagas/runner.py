@@ -81,6 +81,8 @@ class SagaRunner:
                         for message in await subscription.fetch(100, timeout=5):
                             await receive(message)
             except (NatsError, OSError, LogUnavailable) as error:
+                if self._store.connection.is_closed:
+                    raise
                 log.warning("the saga runner waits for %s: %s", stream, error)
                 await asyncio.sleep(0.2)
 

@@ -26,6 +26,16 @@ def test_an_accepted_command_answers_with_its_events_and_where_to_go(http):
         assert http.get(link, params={"min_position": answer["position"]}).status_code == 200, link
 
 
+def test_a_command_in_many_lines_is_one_line_of_the_trail(http):
+    name = fresh("org")
+    raw = b'{"type": "organization.register", "stream": "%s", "data": {\n  "name":\r\n "Lines"}}' % name.encode()
+    answer = http.post("/api/v1/commands", content=raw).json()
+    since = {"after": answer["position"] - 2}
+    trail = http.get("/api/v1/events", params=since, headers={"Accept": "application/x-ndjson"})
+    types = [json.loads(line)["type"] for line in trail.text.splitlines()]
+    assert types[:2] == ["organization.registered", "command.accepted"]
+
+
 def test_min_position_reads_what_was_just_written(http):
     for _ in range(20):
         name, answer = register(http)
