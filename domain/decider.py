@@ -29,7 +29,8 @@ class Refusal(msgspec.Struct, frozen=True):
 class Decider(Generic[C, S, E]):
     """One kind of aggregate. `commands`, `states` and `events` are unions of tagged structs.
 
-    `internal` names the commands that only Sagacity itself may give (sagas, other deciders), not people.
+    `internal` names the commands that only Sagacity itself may give (sagas, other deciders), not people; `opening`
+    those that begin an aggregate.
     """
 
     category: str
@@ -40,6 +41,7 @@ class Decider(Generic[C, S, E]):
     decide: Callable[[C, S], tuple[E, ...] | Refusal]
     evolve: Callable[[S, E], S]
     internal: tuple[type[Any], ...] = ()
+    opening: tuple[type[Any], ...] = ()
 
     def fold(self, events: Iterable[E], state: S | None = None) -> S:
         return reduce(self.evolve, events, self.initial if state is None else state)

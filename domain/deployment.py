@@ -346,4 +346,5 @@ deployment: Decider[Command, State, Event] = Decider(
         Complete,
         ConcludeRollback,
     ),
+    opening=(Request, Open),
 )

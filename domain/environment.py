@@ -231,4 +231,5 @@ environment: Decider[Command, State, Event] = Decider(
     decide,
     evolve,
     internal=(ReserveRollout, SettleRollout),
+    opening=(Register,),
 )

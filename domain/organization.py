@@ -76,4 +76,6 @@ def evolve(state: State, event: Event) -> State:
             return state
 
 
-organization: Decider[Command, State, Event] = Decider("organization", Command, Event, State, Unknown(), decide, evolve)
+organization: Decider[Command, State, Event] = Decider(
+    "organization", Command, Event, State, Unknown(), decide, evolve, opening=(Register,)
+)

@@ -141,4 +141,6 @@ def evolve(state: State, event: Event) -> State:
             return state
 
 
-stack: Decider[Command, State, Event] = Decider("stack", Command, Event, State, Unknown(), decide, evolve)
+stack: Decider[Command, State, Event] = Decider(
+    "stack", Command, Event, State, Unknown(), decide, evolve, opening=(Register,)
+)

@@ -75,14 +75,18 @@ class Aggregates:
         """Wait for the snapshots being written."""
         await asyncio.gather(*self._saving.values())
 
-    async def load(self, kind: Kind[S], id: str, *, latest: bool = False) -> Aggregate[S]:
+    async def load(self, kind: Kind[S], id: str, *, latest: bool = False, presumed_new: bool = False) -> Aggregate[S]:
         """The aggregate as this process knows it, or with `latest` as the leader of the log does.
 
+        One that is not at hand and `presumed_new` is not looked for: whoever appends its first event learns from
+        the log when the presumption was wrong.
         Raises HistoryBroken, UnknownEvent, LogUnavailable, ValueError for an id that is none.
         """
         stream = StreamId(kind.category, id)
         entry = self._entries.get(stream)
-        if entry is None:
+        if entry is None and presumed_new and not latest:
+            entry = _Entry(kind, 0, NO_HASH, kind.initial, 0)
+        elif entry is None:
             entry = await self._load_cold(kind, stream, latest)
         elif latest or stream in self._outdated:
             entry = await self._catch_up(stream, entry) or await self._load_cold(kind, stream, latest=True)

@@ -167,11 +167,14 @@ class CommandHandler:
     async def _decide(self, commands: Sequence[_Addressed], latest: bool) -> list[_Decision]:
         """Decide one command after the other, each on the state that the ones before it leave behind."""
         working: dict[StreamId, tuple[int, Any]] = {}
+        opened = {each.stream for each in commands if type(each.command) in each.decider.opening}
 
         async def load(decider: Decider[Any, Any, Any], id: str, sure: bool = False) -> tuple[int, Any]:
             stream = StreamId(decider.category, id)
             if stream not in working:
-                aggregate = await self._aggregates.load(decider, id, latest=latest or sure)
+                aggregate = await self._aggregates.load(
+                    decider, id, latest=latest or sure, presumed_new=stream in opened
+                )
                 working[stream] = (aggregate.version, aggregate.state)
             return working[stream]
 
