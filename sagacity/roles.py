@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import AsyncGenerator, Coroutine, Sequence
@@ -60,6 +61,7 @@ async def run_roles(settings: RoleSettings) -> None:
     """Until SIGTERM or SIGINT. Raises what opening the log raises."""
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     trace.set_tracer_provider(TracerProvider())
+    _calm_the_collector()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -72,6 +74,12 @@ async def run_roles(settings: RoleSettings) -> None:
         await end_tasks(*running)
         for task in done - {stopping}:
             task.result()
+
+
+def _calm_the_collector() -> None:
+    """Full collections over caches of live objects stopped the loop for 0.15 s, several times a second under load."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def _announce(settings: RoleSettings) -> None:
