@@ -69,9 +69,9 @@ def _initialise(binaries: Path, home: Path, password_file: Path, as_root: bool) 
     """In a directory beside, renamed when it is whole: a crash in the middle leaves nothing half-made in place."""
     password_file.write_text(secrets.token_urlsafe(24))
     password_file.chmod(0o600)
-    fresh = home.with_name("postgres.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True, mode=0o700)
+    for half_made in home.parent.glob("postgres.new-*"):
+        shutil.rmtree(half_made, ignore_errors=True)  # whoever made it may not have noticed yet that we are gone
+    fresh = Path(tempfile.mkdtemp(prefix="postgres.new-", dir=home.parent))
     with tempfile.NamedTemporaryFile("w") as password:
         password.write(password_file.read_text())
         password.flush()
