@@ -30,7 +30,7 @@ class Counts(PostgresTrackingRecorder):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self.create_table_statements.append(
+        self.sql_create_statements.append(
             SQL("CREATE TABLE IF NOT EXISTS {0} (id int PRIMARY KEY, n bigint)").format(
                 Identifier(f"{self.tracking_table_name}_n")
             )
