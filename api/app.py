@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from litestar import Litestar, Request, Response, Router, get
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.types import Message, Scope
 
-from api.commands import MAX_BODY, commands_router
+from api.bodies import MAX_BODY
+from api.commands import commands_first, commands_router
+from api.deployments import deployment_router
 from api.events import events_router
+from api.inbound import inbound_router
+from api.links import API
+from api.metrics import count_request
 from api.openapi import openapi_document
 from api.problems import on_error
-from api.resources import resource_routers
+from api.publishing import publishing_router
+from api.queries import query_routers
 from api.services import Services
+from api.subscriptions import subscriptions_router
 from api.system import system_routers
+
+_METHODS: Final = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
 
 
 def create_app(services: Services) -> Litestar:
@@ -35,21 +45,26 @@ def create_app(services: Services) -> Litestar:
     async def reference(request: Request[Any, Any, Any]) -> dict[str, Any]:
         return openapi_document(request.app, services.handler.routes)
 
-    return Litestar(
+    application = Litestar(
         route_handlers=[
             reference,
             Router(
-                "/api/v1",
+                API,
                 route_handlers=[
                     commands_router(services),
                     events_router(services),
-                    *resource_routers(services),
-                    under_api,
+                    subscriptions_router(services),
+                    publishing_router(services),
+                    *query_routers(services),
+                    deployment_router(services),
+                    inbound_router(services),
+                    *under_api,
                 ],
             ),
             at_root,
         ],
         after_request=position,
+        before_send=[_count],
         exception_handlers={Exception: on_any_error},
         request_max_body_size=4 * MAX_BODY,
         openapi_config=OpenAPIConfig(
@@ -61,3 +76,12 @@ def create_app(services: Services) -> Litestar:
         ),
         logging_config=None,
     )
+    application.asgi_handler = commands_first(application.asgi_handler, services)
+    return application
+
+
+async def _count(message: Message, scope: Scope) -> None:
+    if message["type"] == "http.response.start" and scope["type"] == "http" and "path_template" in scope:
+        method = str(scope["method"])
+        route = str(scope["path_template"]) or "none"
+        count_request(method if method in _METHODS else "other", route, message["status"])

@@ -1,34 +1,40 @@
-"""`POST /commands` and what became of one."""
+"""`POST /commands` and what became of one.
+
+The endpoint is plain ASGI in front of Litestar's routing: bytes in, one decode, one encode, bytes out. Litestar knows
+the route too, for the reference and for whoever writes the path differently.
+"""
 
 from __future__ import annotations
 
+import re
 import time
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
+import asyncpg
 import msgspec
 from litestar import Request, Response, Router, get, post
+from litestar.types import ASGIApp, Receive, Scope, Send
 
-from api.callers import caller_of
-from api.metrics import COMMAND_SECONDS, COMMANDS
-from api.problems import BodyRefused, NotFound, problem
+from api.bodies import MAX_BODY, check_text, read_body
+from api.callers import HEADERS, caller_of, span_of
+from api.links import API, path_of
+from api.metrics import COMMAND_SECONDS, count_command
+from api.problems import CONTENT_TYPE, RETRY_AFTER, BodyRefused, NotFound, Problem, problem_of, refusal_of
 from api.services import Services
+from eventstore.errors import LogUnavailable
 from handlers.command import CausedEvent, CommandRequest, Outcome
+from handlers.command_handler import CommandHandler
+from projections.queries import NotReached, ReadModels
 
-MAX_BODY: Final = 1_000_000
-"""Bytes. A command must fit one message of the log, together with its context."""
+PATH: Final = f"{API}/commands"
+LONGEST_WAIT: Final = 30.0
+"""Seconds."""
 
-
-class StreamReference(msgspec.Struct, frozen=True, omit_defaults=True):
-    id: str | None = None
-    category: str | None = None
-
-
-class CommandBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    type: str
-    data: msgspec.Raw = msgspec.Raw(b"{}")
-    id: str | None = None
-    stream: StreamReference | str | None = None
-    expected_version: int | None = None
+_HEADERS: Final = HEADERS | {"content-type", "idempotency-key", "prefer"}
+_RAW_HEADERS: Final = frozenset(name.encode() for name in _HEADERS)
+_JSON: Final = re.compile(r"\s*application/([\w.-]+\+)?json\s*(;.*)?", re.IGNORECASE)
+_WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d{1,6}(?:\.\d{1,6})?)", re.IGNORECASE)
 
 
 class Stream(msgspec.Struct, frozen=True):
@@ -49,33 +55,18 @@ class CommandAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     duplicate: bool = False
 
 
-_decode = msgspec.json.Decoder(CommandBody).decode
-_encode = msgspec.json.Encoder().encode
+class Reply(NamedTuple):
+    """What any edge answers a command with; `status` is HTTP's."""
 
-
-def read_body(raw: bytes) -> CommandRequest:
-    """Raises BodyRefused."""
-    if len(raw) > MAX_BODY:
-        raise BodyRefused("too-large", 413, f"{len(raw)} bytes; at most {MAX_BODY}")
-    try:
-        body = _decode(raw)
-    except msgspec.ValidationError as error:
-        raise BodyRefused("invalid", 422, str(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BodyRefused("malformed", 400, str(error)) from error
-    stream = StreamReference(body.stream) if isinstance(body.stream, str) else body.stream
-    return CommandRequest(
-        type=body.type,
-        data=bytes(body.data),
-        id=body.id,
-        stream_id=stream.id if stream else None,
-        stream_category=stream.category if stream else None,
-        expected_version=body.expected_version,
-    )
+    status: int
+    content: CommandAnswer | Problem
+    waited: float | None = None
+    """Seconds of the caller's `Prefer: wait` that was honoured: the read model knows the outcome now."""
 
 
 def answer(outcome: Outcome) -> CommandAnswer:
     category, id = outcome.stream
+    path = path_of(category, id)
     return CommandAnswer(
         outcome.command_id,
         outcome.outcome,
@@ -83,62 +74,166 @@ def answer(outcome: Outcome) -> CommandAnswer:
         outcome.version,
         outcome.position,
         list(outcome.events),
-        {
-            "self": f"/api/v1/commands/{outcome.command_id}",
-            "resource": f"/api/v1/{category}s/{id}",
-            "events": f"/api/v1/{category}s/{id}/events",
-        },
+        {"self": f"{PATH}/{outcome.command_id}", "resource": path, "events": f"{path}/events"},
         outcome.duplicate,
     )
 
 
-def refusal(outcome: Outcome, request: Request[Any, Any, Any]) -> Response[Any]:
-    name = (outcome.refusal or "refused").replace("_", "-")
-    return problem(
-        name,
-        409,
-        outcome.reason or "",
-        request,
-        command_id=outcome.command_id,
-        position=outcome.position,
-        duplicate=outcome.duplicate,
+async def reply_to(
+    handler: CommandHandler, raw: bytes, headers: Mapping[str, str], *, type: str = "", instance: str = PATH
+) -> Reply:
+    """Read, handle and answer one command; never raises. `type` stands for the body's own where a subject says it."""
+    command_id: str | None = None
+    began = time.perf_counter()
+    with span_of(headers, "command") as span:
+        try:
+            command = read_body(named(type, raw) if type else raw, handler.routes, headers.get("idempotency-key"))
+            command_id = command.id
+            outcome = await handler.handle(command, caller_of(headers))
+        except LogUnavailable as error:
+            count_command("", "unavailable")
+            found = problem_of(error, instance)
+            return Reply(found.status, msgspec.structs.replace(found, command_id=command_id))
+        except Exception as error:
+            found = problem_of(error, instance)
+            count_command("", "invalid" if found.status < 500 else "failed")
+            return Reply(found.status, found)
+        span.set_attribute("sagacity.command", outcome.command)
+        span.set_attribute("sagacity.outcome", outcome.outcome)
+    count_command(outcome.command, "duplicate" if outcome.duplicate else outcome.outcome)
+    COMMAND_SECONDS.observe(time.perf_counter() - began)
+    return _reply(command, outcome, instance)
+
+
+def _reply(command: CommandRequest, outcome: Outcome, instance: str) -> Reply:
+    if outcome.outcome == "refused":
+        return Reply(409, refusal_of(outcome, instance, command.expected_version))
+    return Reply(200 if outcome.duplicate else 201, answer(outcome))
+
+
+def named(type: str, raw: bytes) -> bytes:
+    """The body with the type that its subject names. Raises BodyRefused when it names another one itself."""
+    check_text(raw)
+    try:
+        fields = msgspec.json.decode(raw or b"{}", type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, RecursionError):
+        return raw
+    own = msgspec.json.encode(type)
+    if bytes(fields.get("type", own)) != own:
+        raise BodyRefused("invalid", 422, f"the body names another command than the subject, {type}")
+    return msgspec.json.encode({**fields, "type": msgspec.Raw(own)})
+
+
+def commands_first(application: ASGIApp, services: Services) -> ASGIApp:
+    """`POST /api/v1/commands` answered before any routing; all else goes on to `application`."""
+
+    async def route(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == PATH and scope["method"] == "POST":
+            await _answer(services, scope, receive, send)
+        else:
+            await application(scope, receive, send)
+
+    return route
+
+
+async def _answer(services: Services, scope: Any, receive: Receive, send: Send) -> None:
+    headers = {
+        name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"] if name in _RAW_HEADERS
+    }
+    reply = await _over_http(services, await _body(receive), headers)
+    status, extra = reply.status, _headers(services, reply)
+    body = _encode(reply.content)
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [
+                *((name.lower().encode(), value.encode("latin-1")) for name, value in extra.items()),
+                (b"content-length", b"%d" % len(body)),
+            ],
+        }
     )
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def _body(receive: Receive) -> bytes:
+    """Of a body that is too large, as much as shows that it is; the rest is taken in and forgotten, up to a point."""
+    parts: list[bytes] = []
+    size, more = 0, True
+    while more and size <= 4 * MAX_BODY:
+        message: Any = await receive()
+        part = message.get("body", b"")
+        if size <= MAX_BODY:
+            parts.append(part)
+        size += len(part)
+        more = message.get("more_body", False)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def _over_http(services: Services, raw: bytes, headers: Mapping[str, str]) -> Reply:
+    kind = headers.get("content-type")
+    if kind is not None and kind != "application/json" and not _JSON.fullmatch(kind):
+        # Also the lock on a door: a form on any web page can post text/plain, but not JSON, to this machine.
+        refused = BodyRefused("unsupported-media-type", 415, f"{kind[:100]!r} is not application/json")
+        return Reply(415, problem_of(refused, PATH))
+    reply = await reply_to(services.handler, raw, headers)
+    wait = _WAIT.search(headers["prefer"]) if "prefer" in headers else None
+    if wait is not None and isinstance(reply.content, CommandAnswer):
+        return await _visible(services.models, reply, min(float(wait[1]), LONGEST_WAIT))
+    return reply
+
+
+async def _visible(models: ReadModels, reply: Reply, wait: float) -> Reply:
+    """The command is done in any case; waiting for its effect in the read model is a courtesy that may fail."""
+    assert isinstance(reply.content, CommandAnswer)
+    name = f"{reply.content.stream.category}s"
+    try:
+        models.model(name)
+        await models.wait_for(name, reply.content.position, wait)
+    except (KeyError, NotReached, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+        return reply
+    return reply._replace(waited=wait)
+
+
+def _headers(services: Services, reply: Reply) -> dict[str, str]:
+    position = reply.content.position
+    headers = {
+        "Content-Type": CONTENT_TYPE if isinstance(reply.content, Problem) else "application/json",
+        "X-Position": str(services.live.position if position is None else position),
+    }
+    if reply.status == 503:
+        headers["Retry-After"] = RETRY_AFTER
+    if reply.waited is not None:
+        headers["Preference-Applied"] = f"wait={reply.waited:g}"
+    return headers
+
+
+_encode = msgspec.json.Encoder().encode
 
 
 def commands_router(services: Services) -> Router:
-    @post("/commands", summary="Send a command", status_code=201)
+    @post("/commands", summary="Send a command", status_code=201, tags=["commands"])
     async def send(request: Request[Any, Any, Any]) -> Response[Any]:
-        """Accepted and durable: 201; accepted before under this id: 200; refused, and recorded: 409."""
-        began = time.perf_counter()
-        command = read_body(await request.body())
-        key = request.headers.get("idempotency-key")
-        if key and command.id is None:
-            command = msgspec.structs.replace(command, id=key)
-        outcome = await services.handler.handle(command, caller_of(request.headers))
-        COMMANDS.labels(outcome.command, outcome.outcome).inc()
-        COMMAND_SECONDS.observe(time.perf_counter() - began)
-        headers = {"X-Position": str(outcome.position)}
-        if outcome.outcome == "refused":
-            response = refusal(outcome, request)
-            response.headers.update(headers)
-            return response
-        return Response(
-            _encode(answer(outcome)),
-            status_code=200 if outcome.duplicate else 201,
-            media_type="application/json",
-            headers=headers,
-        )
+        """Accepted and durable: 201; accepted before under this id: 200; refused, and recorded: 409.
 
-    @get("/commands/{command_id:str}", summary="What became of a command")
-    async def outcome(command_id: str, request: Request[Any, Any, Any]) -> Response[Any]:
+        `Prefer: wait=<seconds>` waits until the read model shows it, as `Preference-Applied` then says.
+        """
+        headers = {name: value for name, value in request.headers.items() if name in _HEADERS}
+        reply = await _over_http(services, await request.body(), headers)
+        headers = _headers(services, reply)
+        kind = headers.pop("Content-Type")
+        return Response(_encode(reply.content), status_code=reply.status, media_type=kind, headers=headers)
+
+    @get("/commands/{command_id:str}", summary="What became of a command", tags=["commands"])
+    async def outcome(command_id: str) -> Response[Any]:
         """The recorded outcome, straight from the log."""
         found = await services.handler.outcome(command_id)
         if found is None:
-            raise NotFound(f"no command {command_id!r} was ever recorded")
+            raise NotFound(f"no command {command_id[:100]!r} was ever recorded")
         body: dict[str, Any] = msgspec.to_builtins(answer(found))
         body |= {"command": found.command, "time": found.time}
         if found.outcome == "refused":
             body |= {"refusal": found.refusal, "reason": found.reason}
         return Response(body, headers={"X-Position": str(found.position)})
 
-    return Router("/", route_handlers=[send, outcome], tags=["commands"])
+    return Router("/", route_handlers=[send, outcome])

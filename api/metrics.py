@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 REGISTRY = CollectorRegistry()
 
-COMMANDS = Counter("sagacity_commands", "Commands by type and outcome", ["type", "outcome"], registry=REGISTRY)
+COMMANDS = Counter(
+    "sagacity_commands",
+    "Commands by type and outcome (what is no command has no type)",
+    ["type", "outcome"],
+    registry=REGISTRY,
+)
 COMMAND_SECONDS = Histogram(
     "sagacity_command_seconds",
     "From a command's arrival to its durable outcome",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+    registry=REGISTRY,
+)
+HTTP = Counter(
+    "sagacity_http_requests",
+    "HTTP requests by method, route and status, without POST /commands (see sagacity_commands)",
+    ["method", "route", "status"],
     registry=REGISTRY,
 )
 PROJECTION_POSITION = Gauge("sagacity_projection_position", "Last position", ["projection"], registry=REGISTRY)
@@ -21,3 +34,21 @@ PROJECTION_LAG_SECONDS = Gauge(
 LOG_POSITION = Gauge("sagacity_log_position", "Last position of the log", registry=REGISTRY)
 SUBSCRIBERS = Gauge("sagacity_live_subscribers", "Open live subscriptions", registry=REGISTRY)
 SAGAS = Gauge("sagacity_sagas", "Sagas by status", ["status"], registry=REGISTRY)
+
+_counters: dict[tuple[str, ...], Any] = {}
+
+
+def count_command(type: str, outcome: str) -> None:
+    _count(COMMANDS, type, outcome)
+
+
+def count_request(method: str, route: str, status: int) -> None:
+    _count(HTTP, method, route, str(status))
+
+
+def _count(counter: Counter, *labels: str) -> None:
+    """`labels()` takes a lock and makes a tuple each time; the children are as few as the routes."""
+    child = _counters.get(labels)
+    if child is None:
+        child = _counters[labels] = counter.labels(*labels)
+    child.inc()

@@ -1,144 +1,272 @@
-"""The API reference: what Litestar knows of the routes, with commands, errors and examples filled in from the types.
+"""The API reference: what Litestar knows of the routes, with bodies, answers, errors and examples from the types.
 
-Bodies that are read as bytes for speed would otherwise be missing from it.
+Bodies are read and written as bytes for speed; they would otherwise be missing from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, cast
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 import msgspec
 from litestar import Litestar
 
+from api import examples
 from api.commands import CommandAnswer
-from api.problems import CONTENT_TYPE, Problem
+from api.links import API
+from api.problems import CONTENT_TYPE, STANDARD, Problem
+from api.publishing import Verdict
+from api.resources import RESOURCES
+from api.schemas import (
+    LINKS,
+    REF,
+    Document,
+    data_schemas,
+    header,
+    list_of,
+    map_of,
+    page_example,
+    page_of,
+    query,
+    ref,
+    schema_of,
+    structure,
+)
+from api.system import Health
+from eventstore.envelope import Envelope
+from eventstore.subjects import ID_PATTERN
 from handlers.routes import Route
+from projections.deployments import TimelineEntry
+from projections.projection import Projection, Table
+from projections.queries import ProjectionStatus
+from projections.read_models import READ_MODELS
+from sagas.targets.port import LogLine
 
-_COMMANDS: Final = "/api/v1/commands"
-_EVENTS: Final = "/api/v1/events"
-
-EXAMPLES: Final[Mapping[str, dict[str, Any]]] = {
-    "organization.register": {"name": "Acme"},
-    "organization.describe": {"description": "makes everything"},
-    "environment.register": {"name": "Production", "organization_id": "acme", "targets": [{"name": "local"}]},
-    "environment.configure": {"configuration": {"TZ": "UTC"}},
-    "environment.add_target": {"target": {"name": "second"}},
-    "environment.remove_target": {"name": "second"},
-    "stack.register": {"name": "Shop", "organization_id": "acme"},
-    "stack.configure": {"configuration": {"LOG": "info"}},
-    "stack.publish_version": {"version": "1.0", "release": {"program": "python3", "arguments": ["shop.py"]}},
-    "stack.withdraw_version": {"version": "1.0", "reason": "leaks memory"},
-    "deployment.request": {"stack_id": "shop", "environment_id": "production", "version": "1.0"},
-    "deployment.cancel": {"reason": "changed my mind"},
-    "saga.resume": {},
-    "saga.waive_effect": {"key": "shop-1-start", "reason": "stopped by hand"},
-    "projection.rebuild": {},
-    "inbound.retry": {},
-}
-
+_JSON: Final = "application/json"
 _CLOUD_EVENT: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["specversion", "id", "source", "type"],
     "properties": {
         "specversion": {"const": "1.0"},
-        "id": {"type": "string"},
-        "source": {"type": "string"},
-        "type": {"type": "string"},
+        **{name: {"type": "string", "minLength": 1} for name in ("id", "source", "type")},
         "data": {},
     },
     "additionalProperties": True,
 }
-_CLOUD_EVENT_EXAMPLE: Final[dict[str, Any]] = {
-    "specversion": "1.0",
-    "id": "1",
-    "source": "/ci",
-    "type": "build.finished",
-    "data": {},
+_HEADERS: Final = {
+    "X-Actor": "Who asks",
+    "X-Correlation-Id": "The conversation the command belongs to; else it begins one",
+    "X-Causation-Id": "What made the caller ask",
+    "X-Tenant": "On whose behalf",
+    "traceparent": "W3C trace context; a malformed one counts as none",
+    "Idempotency-Key": "Stands for the body's `id`",
+    "Prefer": "`wait=<seconds>`: answer when the read model shows the outcome",
 }
 
 
-def openapi_document(app: Litestar, routes: Mapping[str, Route]) -> dict[str, Any]:
+def openapi_document(app: Litestar, routes: Mapping[str, Route]) -> Document:
     """OpenAPI 3.1, complete: every operation with its bodies, answers, errors and examples."""
-    document: dict[str, Any] = app.openapi_schema.to_schema()
-    schemas: dict[str, Any] = document.setdefault("components", {}).setdefault("schemas", {})
+    document: Document = app.openapi_schema.to_schema()
     public = {name: route for name, route in sorted(routes.items()) if not route.internal}
-    (_, _), shared = msgspec.json.schema_components(
-        [Problem, CommandAnswer], ref_template="#/components/schemas/{name}"
-    )
-    schemas |= shared
-    schemas |= {_schema_name(name): _command_schema(route) for name, route in public.items()}
-    for path, operations in document["paths"].items():
+    schemas: Document = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas |= _schemas()
+    for name, route in public.items():
+        schemas |= {_schema_name(name): _command_schema(route), **data_schemas(name, route.struct, tagged=False)}
+    paths: Document = document["paths"]
+    _describe_resources(paths)
+    _describe_the_rest(paths)
+    _describe_commands(paths[f"{API}/commands"]["post"], public)
+    for path, operations in paths.items():
         for operation in operations.values():
             _describe_errors(path, operation)
-    _describe_commands(document["paths"][_COMMANDS]["post"], public)
-    _describe_inbound(document["paths"][_EVENTS]["post"])
     return document
 
 
-def _describe_errors(path: str, operation: dict[str, Any]) -> None:
-    """Whatever goes wrong is a problem document."""
-    answers: dict[str, Any] = operation.setdefault("responses", {})
-    answers.pop("400", None)
-    example = {"type": "/problems/not-found", "title": "There is no such resource", "status": 404, "instance": path}
-    answers["default"] = {
-        "description": "What went wrong, with every fault at once (RFC 9457)",
-        "content": {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}},
+def _schemas() -> Document:
+    """Every struct that an answer is made of."""
+    rows = [table.row for model in READ_MODELS for table in model.tables]
+    others = [Problem, CommandAnswer, Verdict, Health, ProjectionStatus, TimelineEntry, LogLine, Envelope]
+    _, found = msgspec.json.schema_components([*rows, *(each for each in others if each not in rows)], ref_template=REF)
+    actions = {
+        "type": "object",
+        "required": ["href", "method"],
+        "properties": {
+            "href": {"type": "string"},
+            "method": {"const": "POST"},
+            "type": {"type": "string", "description": "The command to post"},
+            "body": {"type": "object", "description": "To start from"},
+            "schema": {"type": "object", "description": "JSON Schema of the command's data"},
+        },
     }
-    for answer in answers.values():
-        answer.setdefault("headers", {})["X-Position"] = {
-            "description": "How far the log had come",
-            "schema": {"type": "string"},
-        }
+    event = {"allOf": [ref("Envelope"), structure({"position": {"type": "integer"}})]}
+    return {**found, "Action": actions, "Event": event}
 
 
-def _describe_commands(operation: dict[str, Any], public: Mapping[str, Route]) -> None:
-    examples = {name: {"value": {"type": name, "data": EXAMPLES[name]}} for name in public}
+def _describe_resources(paths: Document) -> None:
+    models = {model.name: model for model in READ_MODELS}
+    for name in (*(each.name for each in RESOURCES), "commands"):
+        model, path = models[name], f"{API}/{name}"
+        row, example = ref(_main(model).row.__name__), examples.ROWS[name]
+        links = {"self": f"{path}/{example['id']}", "events": f"{path}/{example['id']}/events"}
+        listed = {**example, "_links": {"self": links["self"]}}
+        item = {"allOf": [row, structure({"_links": LINKS})]}
+        _answer(paths, path, page_of(item), page_example(path, listed))
+        paths[path]["get"]["parameters"] += _filters(_main(model))
+        if name != "commands":
+            single = {"allOf": [row, structure({"_links": LINKS, "_actions": map_of("Action")})]}
+            _answer(paths, f"{path}/{{id}}", single, {**example, "_links": links, "_actions": {}})
+    for path in paths:
+        if path.endswith("}/events"):
+            _answer(paths, path, page_of(ref("Event")), page_example(path, examples.EVENT))
+
+
+def _describe_the_rest(paths: Document) -> None:
+    told, line = page_of(ref("TimelineEntry")), page_of(ref("LogLine"))
+    deployment = f"{API}/deployments/{{id}}"
+    _answer(paths, f"{deployment}/timeline", told, page_example(f"{deployment}/timeline", examples.TOLD))
+    _answer(paths, f"{deployment}/logs", line, page_example(f"{deployment}/logs", examples.LINE))
+    _also(paths, f"{deployment}/logs", "application/x-ndjson", ref("LogLine"), examples.LINE)
+    _answer(paths, f"{API}/events", page_of(ref("Event")), page_example(f"{API}/events", examples.EVENT))
+    _also(paths, f"{API}/events", "application/x-ndjson", ref("Event"), examples.EVENT)
+    sent = f"id: 1\nevent: {examples.EVENT['type']}\ndata: {msgspec.json.encode(examples.EVENT).decode()}\n\n"
+    _also(paths, f"{API}/events/stream", "text/event-stream", {"type": "string"}, sent)
+    paths[f"{API}/events/stream"]["get"]["parameters"].append(header("Last-Event-ID", "Go on after this position"))
+    _describe_inbound(paths)
+    projection = {"allOf": [ref("ProjectionStatus"), structure({"_links": LINKS, "_actions": map_of("Action")})]}
+    _answer(paths, f"{API}/projections", list_of(ref("ProjectionStatus")), [examples.STATUS])
+    _answer(paths, f"{API}/projections/{{name}}", projection, {**examples.STATUS, "_links": {}, "_actions": {}})
+    rebuild = {**examples.ANSWER, "stream": {"category": "projection", "id": "stacks"}}
+    _answer(paths, f"{API}/projections/{{name}}/rebuild", ref("CommandAnswer"), rebuild, "post", "202")
+    outcome = structure({"command": {"type": "string"}, "time": {"type": "string", "format": "date-time"}})
+    recorded = {**examples.ANSWER, "command": "organization.register", "time": examples.EVENT["time"]}
+    _answer(paths, f"{API}/commands/{{command_id}}", {"allOf": [ref("CommandAnswer"), outcome]}, recorded)
+    for probe in ("/health", "/health/ready"):
+        _answer(paths, probe, ref("Health"), examples.HEALTH)
+        failing = {"schema": ref("Health"), "example": {**examples.HEALTH, "status": "failing"}}
+        paths[probe]["get"]["responses"]["503"] = {"description": "It cannot", "content": {_JSON: failing}}
+    for probe in ("/health/live", "/health/startup"):
+        _answer(paths, probe, structure({"status": {"const": "ok"}}), {"status": "ok"})
+    _also(paths, "/metrics", "text/plain", {"type": "string"}, "sagacity_log_position 63.0\n")
+
+
+def _describe_inbound(paths: Document) -> None:
+    event = structure({name: schema_of(value) for name, value in examples.INBOUND.items() if name in _INBOUND_ALWAYS})
+    _answer(paths, f"{API}/inbound", page_of(event), page_example(f"{API}/inbound", examples.INBOUND))
+    _answer(paths, f"{API}/inbound/{{id}}", event, examples.INBOUND)
+    publish = paths[f"{API}/events"]["post"]
+    one = {"schema": _CLOUD_EVENT, "example": examples.CLOUD_EVENT}
+    publish["requestBody"] = {
+        "required": True,
+        "content": {
+            "application/cloudevents+json": one,
+            "application/cloudevents-batch+json": {
+                "schema": list_of(_CLOUD_EVENT),
+                "example": [examples.CLOUD_EVENT],
+            },
+        },
+    }
+    names = {"ce-specversion": "Binary mode: `1.0`, then the body is the data"}
+    names |= {f"ce-{name}": "Binary mode" for name in ("id", "source", "type")}
+    publish["parameters"] = [header(name, text) for name, text in names.items()]
+    verdict = {"id": "1", "accepted": True, "subject": "in.ci.build-finished"}
+    _answer(paths, f"{API}/events", list_of(ref("Verdict")), [verdict], "post", "202")
+
+
+_INBOUND_ALWAYS: Final = frozenset({"id", "status", "since", "position", "_links", "_actions"})
+
+
+def _describe_commands(operation: Document, public: Mapping[str, Route]) -> None:
+    operation["parameters"] = [header(name, text) for name, text in _HEADERS.items()]
     operation["requestBody"] = {
         "required": True,
         "content": {
-            "application/json": {
+            _JSON: {
                 "schema": {
-                    "oneOf": [{"$ref": f"#/components/schemas/{_schema_name(name)}"} for name in public],
+                    "oneOf": [ref(_schema_name(name)) for name in public],
                     "discriminator": {
                         "propertyName": "type",
                         "mapping": {name: f"#/components/schemas/{_schema_name(name)}" for name in public},
                     },
                 },
-                "examples": examples,
+                "examples": {name: {"value": {"type": name, "data": examples.COMMANDS[name]}} for name in public},
             }
         },
     }
-    answer = {"schema": {"$ref": "#/components/schemas/CommandAnswer"}, "example": _ANSWER}
-    for status, description in (("201", "Accepted and durable"), ("200", "Accepted before, under the same id")):
-        operation["responses"][status] = {"description": description, "content": {"application/json": answer}}
-    refused = {
-        "type": "/problems/version-not-found",
-        "title": "Refused",
-        "status": 409,
-        "detail": "version 9.9 of stack shop is unknown",
-        "instance": _COMMANDS,
-        "command_id": "c-2",
-        "position": 3,
-    }
-    problem = {"schema": {"$ref": "#/components/schemas/Problem"}, "example": refused}
-    operation["responses"]["409"] = {"description": "Refused, and recorded", "content": {CONTENT_TYPE: problem}}
-
-
-def _describe_inbound(operation: dict[str, Any]) -> None:
-    operation["requestBody"] = {
-        "required": True,
-        "content": {
-            "application/cloudevents+json": {"schema": _CLOUD_EVENT, "example": _CLOUD_EVENT_EXAMPLE},
-            "application/cloudevents-batch+json": {
-                "schema": {"type": "array", "items": _CLOUD_EVENT},
-                "example": [_CLOUD_EVENT_EXAMPLE],
-            },
-        },
+    answer = {"schema": ref("CommandAnswer"), "example": examples.ANSWER}
+    again = {"schema": ref("CommandAnswer"), "example": {**examples.ANSWER, "duplicate": True}}
+    refused = {"schema": ref("Problem"), "example": examples.REFUSED}
+    operation["responses"] |= {
+        "201": {"description": "Accepted and durable", "content": {_JSON: answer}},
+        "200": {"description": "Accepted before, under the same id", "content": {_JSON: again}},
+        "409": {"description": "Refused, and recorded", "content": {CONTENT_TYPE: refused}},
     }
 
 
-def _command_schema(route: Route) -> dict[str, Any]:
+def _describe_errors(path: str, operation: Document) -> None:
+    """Whatever goes wrong is a problem document."""
+    answers: Document = operation.setdefault("responses", {})
+    answers.pop("400", None)
+    for status in _errors(path, operation):
+        answers.setdefault(str(status), _error(path, status))
+    answers["default"] = {**_error(path, 500), "description": "Anything else that went wrong (RFC 9457)"}
+    for answer in answers.values():
+        answer.setdefault("headers", {})["X-Position"] = {
+            "description": "How far the log had come",
+            "schema": {"type": "string", "pattern": "^[0-9]+$"},
+        }
+
+
+def _errors(path: str, operation: Document) -> Iterable[int]:
+    names = {parameter["name"] for parameter in operation.get("parameters", ())}
+    if "{" in path:
+        yield 404
+    if names & {"limit", "after", "as_of", "min_position"}:
+        yield 422
+    if "min_position" in names:
+        yield 504
+    if "requestBody" in operation:
+        yield from (400, 413, 415)
+    if path == f"{API}/commands" and "requestBody" in operation:
+        yield 422
+    if path.startswith(API):
+        yield from (406, 503)
+
+
+def _error(path: str, status: int) -> Document:
+    name, title = STANDARD[status]
+    example = {"type": f"/problems/{name}", "title": title, "status": status, "instance": path}
+    content = {CONTENT_TYPE: {"schema": ref("Problem"), "example": example}}
+    return {"description": title, "content": content}
+
+
+def _answer(
+    paths: Document, path: str, schema: Document, example: Any, method: str = "get", status: str = "200"
+) -> None:
+    found: Document = paths[path][method]["responses"].setdefault(status, {"description": "Done"})
+    found["content"] = {_JSON: {"schema": schema, "example": example}}
+
+
+def _also(paths: Document, path: str, kind: str, schema: Document, example: Any) -> None:
+    paths[path]["get"]["responses"]["200"]["content"][kind] = {"schema": schema, "example": example}
+
+
+def _filters(table: Table[Any]) -> list[Document]:
+    types = {column.name: column.type for column in table.columns}
+    filters: list[Document] = []
+    for name in table.filters:
+        if types[name] == "timestamptz":
+            moment = {"type": "string", "format": "date-time"}
+            filters += [query(f"{name}_after", moment), query(f"{name}_before", moment)]
+        else:
+            filters.append(query(name, {"type": "string"}))
+    return filters
+
+
+def _main(model: Projection) -> Table[Any]:
+    return model.tables[0]
+
+
+def _command_schema(route: Route) -> Document:
     return {
         "type": "object",
         "title": route.type,
@@ -146,40 +274,25 @@ def _command_schema(route: Route) -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {
             "type": {"const": route.type},
-            "id": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$"},
+            "id": {"type": "string", "pattern": ID_PATTERN},
             "stream": {
-                "type": "object",
-                "properties": {"category": {"const": route.decider.category}, "id": {"type": "string"}},
+                "oneOf": [
+                    {"type": "string", "pattern": ID_PATTERN},
+                    {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "properties": {
+                            "category": {"const": route.decider.category},
+                            "id": {"type": "string", "pattern": ID_PATTERN},
+                        },
+                    },
+                ]
             },
             "expected_version": {"type": "integer", "minimum": 0},
-            "data": _rooted(route.schema, f"#/components/schemas/{_schema_name(route.type)}/properties/data"),
+            "data": ref(route.type),
         },
-    }
-
-
-def _rooted(schema: Any, root: str) -> Any:
-    """References within a schema, seen from the document it has become a part of."""
-    if isinstance(schema, list):
-        return [_rooted(each, root) for each in cast("list[Any]", schema)]
-    if not isinstance(schema, dict):
-        return schema
-    parts = cast("dict[str, Any]", schema)
-    return {
-        key: str(value).replace("#/", f"{root}/", 1) if key == "$ref" else _rooted(value, root)
-        for key, value in parts.items()
     }
 
 
 def _schema_name(type: str) -> str:
     return f"command.{type}"
-
-
-_ANSWER: Final = {
-    "command_id": "c-1",
-    "outcome": "accepted",
-    "stream": {"category": "organization", "id": "acme"},
-    "version": 1,
-    "position": 2,
-    "events": [{"type": "organization.registered", "stream": "organization/acme", "version": 1, "position": 1}],
-    "_links": {"self": "/api/v1/commands/c-1", "resource": "/api/v1/organizations/acme"},
-}

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import socket
+from typing import Any, Final
 
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
 from eventstore.tasks import end_tasks
 
+_BACKLOG: Final = 1_024
+_CONNECTIONS: Final = 16_384
+"""Open at once. Granian's own limit is its backlog (128): as many subscribers would shut everybody else out."""
+
+_FAREWELL: Final = 5.0
+"""Seconds for requests under way; streams never end by themselves."""
+
 
 async def serve(application: Any, host: str, port: int, stop: asyncio.Event) -> None:
-    """Until `stop` is set. Raises OSError when the port is taken."""
+    """Until `stop` is set. Raises OSError when the port is taken; 0 is no port here (see `free_port`)."""
+    _check(host, port)
     server = Server(
         application,
         address=host,
         port=port,
         interface=Interfaces.ASGI,
+        backlog=_BACKLOG,
+        backpressure=_CONNECTIONS,
         log_enabled=False,
         log_access=False,
         websockets=True,
@@ -30,5 +41,24 @@ async def serve(application: Any, host: str, port: int, stop: asyncio.Event) -> 
             return await serving
     finally:
         server.stop()
-        await asyncio.wait({serving}, timeout=5)
+        await asyncio.wait({serving}, timeout=_FAREWELL)
         await end_tasks(serving, stopping)
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """One that nobody listens on now."""
+    with socket.create_server((host, 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def _check(host: str, port: int) -> None:
+    """Granian would share a port that is taken (SO_REUSEPORT), or end without a word."""
+    if not 0 < port < 65_536:
+        raise OSError(f"{port} is no port to listen on")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise OSError(error.errno, f"{host}:{port} cannot be listened on: {error.strerror}") from error

@@ -10,12 +10,15 @@ from litestar import MediaType, Request, Response, Router, get, post
 from prometheus_client import generate_latest
 
 from api import metrics
-from api.callers import caller_of
+from api.callers import HEADERS, caller_of, span_of
 from api.commands import answer
+from api.links import API, path_of
 from api.problems import NotFound
+from api.queries import history
 from api.services import Services
+from eventstore.errors import LogMisconfigured, LogMissing
 from handlers.command import CommandRequest
-from projections.queries import DEFAULT_LIMIT, MAX_LIMIT, ProjectionStatus
+from projections.queries import ProjectionStatus
 
 _PATIENCE: Final = 2.0
 
@@ -34,14 +37,26 @@ class Health(msgspec.Struct, frozen=True):
     dependencies: dict[str, DependencyHealth]
 
 
-def system_routers(services: Services) -> tuple[Router, Router]:
+def system_routers(services: Services) -> tuple[list[Router], Router]:
     """(under /api/v1, at the root)"""
 
     @get("/projections", summary="Position and lag of every read model")
     async def projections() -> Response[list[ProjectionStatus]]:
         statuses = await services.models.statuses()
-        head = max((status.head for status in statuses), default=0)
+        head = max((status.head for status in statuses), default=services.live.position)
         return Response(statuses, headers={"X-Position": str(head)})
+
+    @get("/projections/{name:str}", summary="Position and lag of one read model")
+    async def projection(name: str) -> Response[Any]:
+        """With the rebuild under way, or the report of the last one."""
+        for status in await services.models.statuses():
+            if status.name == name:
+                body: dict[str, Any] = msgspec.to_builtins(status)
+                path = path_of("projection", name)
+                body["_links"] = {"self": path, "events": f"{path}/events", "rows": f"{API}/{name}"}
+                body["_actions"] = {"rebuild": {"href": f"{path}/rebuild", "method": "POST"}}
+                return Response(body, headers={"X-Position": str(status.head)})
+        raise NotFound(f"there is no projection {name[:100]!r}")
 
     @post("/projections/{name:str}/rebuild", summary="Build a read model anew", status_code=202)
     async def rebuild(name: str, request: Request[Any, Any, Any]) -> Response[Any]:
@@ -49,23 +64,13 @@ def system_routers(services: Services) -> tuple[Router, Router]:
         try:
             services.models.model(name)
         except KeyError as error:
-            raise NotFound(f"there is no projection {name!r}") from error
-        command = CommandRequest(type="projection.rebuild", stream_id=name)
-        outcome = await services.handler.handle(command, caller_of(request.headers))
-        return Response(msgspec.to_builtins(answer(outcome)), status_code=202)
-
-    @get("/commands", summary="Commands and what came of them", tags=["commands"])
-    async def commands(
-        request: Request[Any, Any, Any], limit: int = DEFAULT_LIMIT, cursor: str | None = None
-    ) -> Response[Any]:
-        """Newest first; filters: type, outcome, refusal, actor, stream, correlation_id, time_after, time_before."""
-        filters = {k: v for k, v in request.query_params.items() if k not in ("limit", "cursor")}
-        page = await services.models.rows("commands", filters=filters, limit=min(limit, MAX_LIMIT), cursor=cursor)
-        links = {"self": "/api/v1/commands"}
-        if page.cursor:
-            pairs = "&".join(f"{key}={value}" for key, value in {**filters, "limit": limit}.items())
-            links["next"] = f"/api/v1/commands?{pairs}&cursor={page.cursor}"
-        return Response({"items": page.items, "_links": links})
+            raise NotFound(f"there is no projection {name[:100]!r}") from error
+        key = request.headers.get("idempotency-key")
+        command = CommandRequest(type="projection.rebuild", stream_id=name, id=key)
+        headers = {name: value for name, value in request.headers.items() if name in HEADERS}
+        with span_of(headers, "command"):
+            outcome = await services.handler.handle(command, caller_of(headers))
+        return Response(answer(outcome), status_code=202, headers={"X-Position": str(outcome.position)})
 
     @get("/health/live", summary="Is the process alive?")
     async def live() -> dict[str, str]:
@@ -85,24 +90,39 @@ def system_routers(services: Services) -> tuple[Router, Router]:
         await _measure(services)
         return Response(generate_latest(metrics.REGISTRY), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    return (
-        Router("/", route_handlers=[projections, rebuild, commands], tags=["platform"]),
-        Router("/", route_handlers=[live, startup, ready, prometheus], tags=["platform"]),
-    )
+    under_api = [
+        Router(
+            "/",
+            route_handlers=[projections, projection, rebuild],
+            tags=["platform"],
+        ),
+        Router("/projections", route_handlers=[history(services, "projections", "projection")], tags=["platform"]),
+    ]
+    return under_api, Router("/", route_handlers=[live, startup, ready, prometheus], tags=["platform"])
 
 
 async def health_of(services: Services) -> Health:
-    names = ("log", "read_models", "projections")
-    found = await asyncio.gather(_log(services), _database(services), _projections(services))
+    """Without the log or the read models there is no work to do. What halts on every instance alike (a projection,
+    the live feed) only degrades: taking all of them out of service would turn a late answer into none."""
+    names = ("log", "read_models", "projections", "live")
+    found = await asyncio.gather(_log(services), _database(services), _projections(services), _live(services))
     dependencies: dict[str, DependencyHealth] = dict(zip(names, found, strict=True))
     verdicts = {each.verdict for each in found}
     status: Verdict = "failing" if "failing" in verdicts else "degraded" if "degraded" in verdicts else "ok"
     return Health(status, dependencies)
 
 
+async def _live(services: Services) -> DependencyHealth:
+    if services.live.fault is not None:
+        return DependencyHealth("degraded", f"live events stand still: {services.live.fault}")
+    return DependencyHealth("ok", f"{services.live.subscribers} subscriptions, at position {services.live.position}")
+
+
 async def _log(services: Services) -> DependencyHealth:
     try:
         state = await asyncio.wait_for(services.store.state(), _PATIENCE)
+    except (LogMissing, LogMisconfigured) as error:
+        return DependencyHealth("failing", str(error))
     except Exception:
         return DependencyHealth("failing", "the log does not answer")
     return DependencyHealth("ok", f"last position {state.last}")

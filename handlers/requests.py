@@ -19,6 +19,7 @@ from eventstore.connection import Connection
 log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 1_000
+"""Requests under way; the client library holds back the rest, and drops what is more than it may hold."""
 
 Answer = Callable[[str, bytes, dict[str, str]], Awaitable[bytes]]
 """(command type, body, headers in lower case) → the answer's JSON; never raises."""
@@ -30,18 +31,24 @@ async def answer_requests(connection: Connection, answer: Answer) -> None:
     under_way: set[asyncio.Task[None]] = set()
 
     async def respond(message: Msg) -> None:
-        async with room:
-            headers = {name.lower(): value for name, value in (message.headers or {}).items()}
-            body = await answer(message.subject.removeprefix("cmd."), message.data, headers)
-            try:
-                await message.respond(body)
-            except (NatsError, OSError) as error:
-                log.warning("an answer to %s was not sent: %s", message.subject, error)
+        headers = {name.lower(): value for name, value in (message.headers or {}).items()}
+        body = await answer(message.subject.removeprefix("cmd."), message.data, headers)
+        if not message.reply:
+            return
+        try:
+            await message.respond(body)
+        except (NatsError, OSError) as error:
+            log.warning("an answer to %s was not sent: %s", message.subject, error)
+
+    def over(task: asyncio.Task[None]) -> None:
+        under_way.discard(task)
+        room.release()
 
     async def receive(message: Msg) -> None:
+        await room.acquire()
         task: asyncio.Task[Any] = asyncio.create_task(respond(message))
         under_way.add(task)
-        task.add_done_callback(under_way.discard)
+        task.add_done_callback(over)
 
     subscription = await connection.subscribe("cmd.>", queue="commands", cb=receive)  # pyright: ignore[reportUnknownMemberType]
     try:

@@ -37,7 +37,7 @@ class Server(Aggregate):
 
 
 class Servers(Application[UUID]):
-    snapshotting_intervals = {Server: 10}  # noqa: RUF012 - the library's way
+    snapshotting_intervals = {Server: 10}
 
     def register(self, name: str) -> UUID:
         server = Server(name)
