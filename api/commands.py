@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import asyncpg
 import msgspec
 from litestar import Request, Response, Router, get, post
+from litestar.params import FromPath
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from api.bodies import MAX_BODY, check_text, read_body
@@ -30,6 +31,9 @@ from projections.queries import NotReached, ReadModels
 PATH: Final = f"{API}/commands"
 LONGEST_WAIT: Final = 30.0
 """Seconds."""
+
+_PATIENCE: Final = 64
+"""Times the limit of a body: as much is taken in before an answer."""
 
 _HEADERS: Final = HEADERS | {"content-type", "idempotency-key", "prefer"}
 _RAW_HEADERS: Final = frozenset(name.encode() for name in _HEADERS)
@@ -157,10 +161,11 @@ async def _answer(services: Services, scope: Any, receive: Receive, send: Send) 
 
 
 async def _body(receive: Receive) -> bytes:
-    """Of a body that is too large, as much as shows that it is; the rest is taken in and forgotten, up to a point."""
+    """Of a body that is too large, as much as shows that it is. The rest is taken in and forgotten, up to a point:
+    who is answered while still sending may see a broken connection instead of the answer."""
     parts: list[bytes] = []
     size, more = 0, True
-    while more and size <= 4 * MAX_BODY:
+    while more and size <= _PATIENCE * MAX_BODY:
         message: Any = await receive()
         part = message.get("body", b"")
         if size <= MAX_BODY:
@@ -225,7 +230,7 @@ def commands_router(services: Services) -> Router:
         return Response(_encode(reply.content), status_code=reply.status, media_type=kind, headers=headers)
 
     @get("/commands/{command_id:str}", summary="What became of a command", tags=["commands"])
-    async def outcome(command_id: str) -> Response[Any]:
+    async def outcome(command_id: FromPath[str]) -> Response[Any]:
         """The recorded outcome, straight from the log."""
         found = await services.handler.outcome(command_id)
         if found is None:

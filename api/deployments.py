@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from litestar import Response, Router, get
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 from litestar.response import Stream
 
 from api.events import NDJSON
@@ -24,13 +24,13 @@ _LOOK: Final = 0.5
 _SIGN_OF_LIFE: Final = 15.0
 """Seconds without a line after which an empty line shows that the connection still stands."""
 
-AfterLine = Annotated[int, Parameter(ge=0, le=2**63 - 1, description="A line number: only what comes after")]
-Follow = Annotated[bool, Parameter(description="Stay and stream new lines as NDJSON")]
+AfterLine = Annotated[int, QueryParameter(ge=0, le=2**63 - 1, description="A line number: only what comes after")]
+Follow = Annotated[bool, QueryParameter(description="Stay and stream new lines as NDJSON")]
 
 
 def deployment_router(services: Services) -> Router:
     @get("/deployments/{id:str}/timeline", summary="A deployment, told to people", tags=["deployments"])
-    async def timeline(id: str, min_position: MinPosition = None, wait: Wait = 5.0) -> Response[Any]:
+    async def timeline(id: FromPath[str], min_position: MinPosition = None, wait: Wait = 5.0) -> Response[Any]:
         check_id("deployments", id)
         position = await reached(services, "deployments", min_position, wait)
         page = await services.models.rows(
@@ -43,7 +43,9 @@ def deployment_router(services: Services) -> Router:
         return Response(body, headers={"X-Position": str(position)})
 
     @get("/deployments/{id:str}/logs", summary="What the release wrote", tags=["deployments"])
-    async def logs(id: str, after: AfterLine = 0, limit: Limit = MAX_LIMIT, follow: Follow = False) -> Response[Any]:
+    async def logs(
+        id: FromPath[str], after: AfterLine = 0, limit: Limit = MAX_LIMIT, follow: Follow = False
+    ) -> Response[Any]:
         """Lines above number `after`, oldest first; with `follow` as NDJSON, for as long as you listen."""
         check_id("deployments", id)
         deployment = await services.models.row("deployments", id)

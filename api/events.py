@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from litestar import Request, Response, Router, get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from litestar.response import Stream
 
 from api.links import API, link
@@ -32,13 +32,14 @@ _QUERY: Final = frozenset({"after", "until", "category", "type", "correlation_id
 _LINE_BREAKS: Final = bytes.maketrans(b"\r\n", b"  ")
 
 Limit = Annotated[
-    int | None, Parameter(ge=1, le=MAX_LIMIT, description="Items on a page, else 100; NDJSON has no end without it")
+    int | None,
+    QueryParameter(ge=1, le=MAX_LIMIT, description="Items on a page (100); NDJSON ends only with it"),
 ]
-After = Annotated[str | None, Parameter(description="A position, or an RFC 3339 time: only what comes after")]
-Until = Annotated[str | None, Parameter(description="A position, or an RFC 3339 time: nothing after it")]
-Category = Annotated[str | None, Parameter(description="Categories, comma-separated")]
-Type = Annotated[str | None, Parameter(query="type", description="Event types, comma-separated")]
-Correlation = Annotated[str | None, Parameter(description="Everything that belongs to one conversation")]
+After = Annotated[str | None, QueryParameter(description="A position, or an RFC 3339 time: only what comes after")]
+Until = Annotated[str | None, QueryParameter(description="A position, or an RFC 3339 time: nothing after it")]
+Category = Annotated[str | None, QueryParameter(description="Categories, comma-separated")]
+Type = Annotated[str | None, QueryParameter(name="type", description="Event types, comma-separated")]
+Correlation = Annotated[str | None, QueryParameter(description="Everything that belongs to one conversation")]
 
 
 def document(event: Recorded) -> bytes:
@@ -78,16 +79,16 @@ async def position_of(store: EventStore, text: str | None, name: str) -> int | N
 
 
 def read_filter(category: str | None, type: str | None, correlation_id: str | None) -> EventFilter:
-    """Raises BadQuery with every fault."""
+    """An empty one is none. Raises BadQuery with every fault."""
     wrong = _wrong("category", category) + _wrong("type", type)
     if wrong:
         raise BadQuery(wrong)
-    return EventFilter(category, type, correlation_id)
+    return EventFilter(category or None, type or None, correlation_id or None)
 
 
 def _wrong(name: str, text: str | None) -> list[tuple[str, str]]:
     """Both are plain words, a type with dots between them; neither may reach a subject as a wildcard."""
-    parts = text.split(",") if text is not None else []
+    parts = text.split(",") if text else []
     dots = 3 if name == "type" else 0
     return [(name, f"{part[:100]!r} is no {name}") for part in parts if not is_valid_id(part.replace(".", "", dots))]
 

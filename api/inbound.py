@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
 from litestar import Response, Router, get
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 
 from api.links import API, link, path_of
 from api.problems import NotFound
@@ -22,9 +22,9 @@ _SCAN: Final = 5_000
 _CATEGORY: Final = inbound.inbound.category
 _STATUSES: Final = {"inbound.parked": "parked", "inbound.retried": "retried", "inbound.received": "received"}
 
-Status = Annotated[Literal["parked", "retried", "received"] | None, Parameter(description="Only those that are this")]
-After = Annotated[int, Parameter(ge=0, le=2**63 - 1, description="A position: only what changed after it")]
-Limit = Annotated[int, Parameter(ge=1, le=200, description="Items on a page")]
+Status = Annotated[Literal["parked", "retried", "received"] | None, QueryParameter(description="Only these")]
+After = Annotated[int, QueryParameter(ge=0, le=2**63 - 1, description="A position: only what changed after it")]
+Limit = Annotated[int, QueryParameter(ge=1, le=200, description="Items on a page")]
 
 
 def inbound_router(services: Services) -> Router:
@@ -49,7 +49,7 @@ def inbound_router(services: Services) -> Router:
         return Response({"items": items, "_links": links})
 
     @get("/{id:str}", summary="An event from outside", operation_id="get_inbound")
-    async def one(id: str) -> Response[Any]:
+    async def one(id: FromPath[str]) -> Response[Any]:
         """Its status, its original and, when it is parked, why; `_actions` offers the retry."""
         check_id("events from outside", id)
         found = await services.store.load(StreamId(_CATEGORY, id))

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from litestar import Request, Response, Router, get
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 
 from api.events import page_of, read_position
 from api.links import API, link, path_of
@@ -26,14 +26,15 @@ _LONGEST_WAIT: Final = 30.0
 _LAST: Final = 2**63 - 1
 _JSON: Final = re.compile(r"application/(\*|json|problem\+json)|\*/\*", re.IGNORECASE)
 
-Limit = Annotated[int, Parameter(ge=1, le=MAX_LIMIT, description="Items on a page")]
-Cursor = Annotated[str | None, Parameter(description="From the `next` link of the page before")]
+Limit = Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT, description="Items on a page")]
+Cursor = Annotated[str | None, QueryParameter(description="From the `next` link of the page before")]
 MinPosition = Annotated[
-    int | None, Parameter(ge=0, le=_LAST, description="Wait until the read model knows everything up to this position")
+    int | None,
+    QueryParameter(ge=0, le=_LAST, description="Wait until the read model knows this position"),
 ]
-Wait = Annotated[float, Parameter(ge=0, le=_LONGEST_WAIT, description="Seconds to wait for `min_position` at most")]
-AsOf = Annotated[str | None, Parameter(description="A position or an RFC 3339 time: the state it had then")]
-AfterVersion = Annotated[int, Parameter(ge=0, le=_LAST, description="A version of the stream: only what comes after")]
+Wait = Annotated[float, QueryParameter(ge=0, le=_LONGEST_WAIT, description="Seconds to wait for `min_position`")]
+AsOf = Annotated[str | None, QueryParameter(description="A position or an RFC 3339 time: the state it had then")]
+AfterVersion = Annotated[int, QueryParameter(ge=0, le=_LAST, description="A version: only what comes after")]
 
 
 def query_routers(services: Services) -> list[Router]:
@@ -89,7 +90,7 @@ def _one(services: Services, resource: Resource) -> HTTPRouteHandler:
 
     @get("/{id:str}", summary=f"One of the {name}", operation_id=f"get_{resource.category}")
     async def row(
-        id: str,
+        id: FromPath[str],
         min_position: MinPosition = None,
         wait: Wait = 5.0,
         as_of: AsOf = None,
@@ -112,7 +113,7 @@ def _one(services: Services, resource: Resource) -> HTTPRouteHandler:
 
 def history(services: Services, name: str, category: str) -> HTTPRouteHandler:
     @get("/{id:str}/events", summary=f"History of one of the {name}", operation_id=f"history_of_{category}")
-    async def events(id: str, after: AfterVersion = 0, limit: Limit = MAX_LIMIT) -> Response[Any]:
+    async def events(id: FromPath[str], after: AfterVersion = 0, limit: Limit = MAX_LIMIT) -> Response[Any]:
         """Oldest first, straight from the log. `after` is a version of the stream."""
         check_id(name, id)
         stream = StreamId(category, id)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 from litestar import Request, Router, WebSocket, get, websocket
 from litestar.exceptions import WebSocketException
-from litestar.params import Parameter
 from litestar.response import Stream
 
 from api.events import After, Category, Correlation, Type, document, position_of, read_filter
@@ -48,10 +47,10 @@ def subscriptions_router(services: Services) -> Router:
     @websocket("/events/ws")
     async def live(
         socket: WebSocket[Any, Any, Any],
-        after: str | None = None,
-        category: str | None = None,
-        event_type: Annotated[str | None, Parameter(query="type")] = None,
-        correlation_id: str | None = None,
+        after: After = None,
+        category: Category = None,
+        event_type: Type = None,
+        correlation_id: Correlation = None,
     ) -> None:
         await socket.accept()
         try:

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 from litestar import MediaType, Request, Response, Router, get, post
+from litestar.params import FromPath
 from prometheus_client import generate_latest
 
 from api import metrics
@@ -47,7 +48,7 @@ def system_routers(services: Services) -> tuple[list[Router], Router]:
         return Response(statuses, headers={"X-Position": str(head)})
 
     @get("/projections/{name:str}", summary="Position and lag of one read model")
-    async def projection(name: str) -> Response[Any]:
+    async def projection(name: FromPath[str]) -> Response[Any]:
         """With the rebuild under way, or the report of the last one."""
         for status in await services.models.statuses():
             if status.name == name:
@@ -59,7 +60,7 @@ def system_routers(services: Services) -> tuple[list[Router], Router]:
         raise NotFound(f"there is no projection {name[:100]!r}")
 
     @post("/projections/{name:str}/rebuild", summary="Build a read model anew", status_code=202)
-    async def rebuild(name: str, request: Request[Any, Any, Any]) -> Response[Any]:
+    async def rebuild(name: FromPath[str], request: Request[Any, Any, Any]) -> Response[Any]:
         """Beside the live tables; `GET /projections` shows the progress. The request is a command on the record."""
         try:
             services.models.model(name)

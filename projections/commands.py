@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import Struct
 
 from domain import command
 from eventstore.envelope import Recorded
-from projections.projection import Projection, Table
+from projections.projection import Projection, Table, stream_id
 
 
 class Command(Struct, frozen=True):
@@ -26,10 +26,6 @@ class Command(Struct, frozen=True):
     correlation_id: str
     causation_id: str | None
     position: int
-
-
-def key(event: Recorded, data: Any) -> str:
-    return event.stream.id
 
 
 def fold(row: Command | None, event: Recorded, data: command.Event) -> Command:
@@ -58,8 +54,9 @@ commands = Projection(
         Table(
             "commands",
             Command,
-            key,
+            stream_id,
             fold,
+            append_only=True,
             filters=("type", "outcome", "refusal", "actor", "stream", "correlation_id", "time"),
         ),
     ),

@@ -10,7 +10,7 @@ from msgspec import Struct, structs
 from domain import deployment
 from domain.stack import ReleaseSpec
 from eventstore.envelope import Recorded
-from projections.projection import Projection, Table
+from projections.projection import Projection, Table, stream_id
 
 Status = Literal["requested", "running", "rolling_back", "completed", "rolled_back", "failed"]
 
@@ -63,10 +63,6 @@ class TimelineEntry(Struct, frozen=True):
     type: str
     summary: str
     actor: str
-
-
-def key(event: Recorded, data: Any) -> str:
-    return event.stream.id
 
 
 def fold(row: Deployment | None, event: Recorded, data: Any) -> Deployment | None:
@@ -141,13 +137,14 @@ def _over(row: Deployment, event: Recorded, status: Status) -> Deployment:
 
 
 def timeline_key(event: Recorded, data: Any) -> str:
-    return f"{event.stream.id}/{event.version}"
+    return f"{stream_id(event, data)}/{event.version}"
 
 
 def tell(row: TimelineEntry | None, event: Recorded, data: Any) -> TimelineEntry:
+    deployment_id = stream_id(event, data)
     return TimelineEntry(
-        timeline_key(event, data),
-        event.stream.id,
+        f"{deployment_id}/{event.version}",
+        deployment_id,
         event.version,
         event.position,
         event.time,
@@ -191,7 +188,7 @@ deployments = Projection(
         Table(
             "deployments",
             Deployment,
-            key,
+            stream_id,
             fold,
             filters=(
                 "status",
@@ -203,6 +200,6 @@ deployments = Projection(
                 "requested_at",
             ),
         ),
-        Table("timeline", TimelineEntry, timeline_key, tell, filters=("deployment_id",)),
+        Table("timeline", TimelineEntry, timeline_key, tell, filters=("deployment_id",), append_only=True),
     ),
 )

@@ -10,7 +10,7 @@ from msgspec import Struct, structs
 from domain import environment
 from domain.environment import Placement, Target
 from eventstore.envelope import Recorded
-from projections.projection import Projection, Table
+from projections.projection import Projection, Table, stream_id
 
 
 class Environment(Struct, frozen=True):
@@ -26,10 +26,6 @@ class Environment(Struct, frozen=True):
     updated_at: datetime
     version: int
     position: int
-
-
-def key(event: Recorded, data: Any) -> str:
-    return event.stream.id
 
 
 def fold(row: Environment | None, event: Recorded, data: Any) -> Environment | None:
@@ -74,7 +70,7 @@ environments = Projection(
         Table(
             "environments",
             Environment,
-            key,
+            stream_id,
             fold,
             filters=("organization_id", "environment_type", "name", "created_at"),
         ),

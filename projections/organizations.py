@@ -9,7 +9,7 @@ from msgspec import Struct, structs
 
 from domain import organization
 from eventstore.envelope import Recorded
-from projections.projection import Projection, Table
+from projections.projection import Projection, Table, stream_id
 
 
 class Organization(Struct, frozen=True):
@@ -21,10 +21,6 @@ class Organization(Struct, frozen=True):
     updated_at: datetime
     version: int
     position: int
-
-
-def key(event: Recorded, data: Any) -> str:
-    return event.stream.id
 
 
 def fold(row: Organization | None, event: Recorded, data: Any) -> Organization | None:
@@ -56,5 +52,5 @@ def fold(row: Organization | None, event: Recorded, data: Any) -> Organization |
 organizations = Projection(
     "organizations",
     frozenset({"organization"}),
-    (Table("organizations", Organization, key, fold, filters=("name", "created_at")),),
+    (Table("organizations", Organization, stream_id, fold, filters=("name", "created_at")),),
 )

@@ -6,8 +6,10 @@ envelope and data and the row so far; it has no clock and reads nothing else.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import inspect
+import textwrap
 import types
 import typing
 from collections.abc import Callable
@@ -50,11 +52,17 @@ class Table(Generic[R]):
     fold: Callable[[R | None, Recorded, Any], R | None]
     filters: tuple[str, ...] = ()
     """Columns that queries may select by; each has an index."""
+    append_only: bool = False
+    """Every event makes at most one row of its own, which nothing changes later: `fold` never gets a row."""
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
         hints = typing.get_type_hints(self.row)
         return tuple(Column(name, _column_type(hints[name])) for name in self.row.__struct_fields__)
+
+    @cached_property
+    def json_columns(self) -> frozenset[str]:
+        return frozenset(column.name for column in self.columns if column.type == "jsonb")
 
 
 @dataclass(frozen=True)
@@ -64,13 +72,28 @@ class Projection:
     name: str
     categories: frozenset[str]
     tables: tuple[Table[Any], ...]
+    version: int = 1
+    """To be raised when what it is made of changes its meaning elsewhere: an event, an upcaster."""
 
     @cached_property
     def fingerprint(self) -> str:
-        """Changes with the rows or the rules: tables that were built by others are built anew."""
-        parts = [f"{column.name} {column.type}" for table in self.tables for column in table.columns]
-        rules = [inspect.getsource(inspect.getmodule(table.fold) or table.fold) for table in self.tables]
-        return hashlib.sha256("\n".join([*parts, *rules]).encode()).hexdigest()
+        """Changes with the rows, down to what is nested in them, or with the rules, but not with comments or layout:
+        tables that were built by others are built anew."""
+        parts = [str(self.version), *sorted(self.categories)]
+        for table in self.tables:
+            parts += [table.name, *table.filters, msgspec.json.encode(msgspec.json.schema(table.row)).decode()]
+            parts += [f"{column.name} {column.type}" for column in table.columns]
+            parts.append(_rules(inspect.getmodule(table.fold) or table.fold))
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def stream_id(event: Recorded, data: Any) -> str:
+    """The key of a table with one row for each stream."""
+    return event.envelope.stream.partition("/")[2]
+
+
+def _rules(source: Any) -> str:
+    return ast.dump(ast.parse(textwrap.dedent(inspect.getsource(source))))
 
 
 def _column_type(hint: Any) -> str:

@@ -15,9 +15,10 @@ import msgspec
 
 from eventstore.envelope import StreamId
 from eventstore.store import EventStore
+from projections.live import CHANNEL
 from projections.projection import Projection, Table
-from projections.runner import CHANNEL
-from projections.tables import META, row_of
+from projections.rows import row_of
+from projections.tables import META
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 500

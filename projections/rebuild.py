@@ -6,101 +6,129 @@ what the tables held before is kept as `<name>__previous` until the next one.
 
 from __future__ import annotations
 
-from typing import Any, Final, Protocol
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Final
 
+import asyncpg
 import msgspec
 
-from eventstore.envelope import Recorded
+from eventstore.envelope import NO_HASH, Recorded
 from eventstore.store import EventStore
-from projections import tables
-from projections.checkpoint import Checkpoint, save_checkpoints, save_rebuild_progress
+from projections.checkpoint import Checkpoint, begin_rebuild, end_rebuild, save_checkpoints, save_rebuild_progress
+from projections.comparison import compare
+from projections.folding import Folding
+from projections.live import LiveTables
 from projections.projection import Projection
+from projections.tables import Connection, create_indexes, create_tables
 
-_PAGE: Final = 5_000
+_BATCH: Final = 4_000
+_NEAR: Final = 1_000
+"""Events that are left for the pause in which nothing moves."""
 
-
-class _Folding(Protocol):
-    projection: Projection
-    schema: str
-
-    async def apply(self, connection: tables.Connection, events: list[tuple[Recorded, Any]]) -> None: ...
-
-
-class Difference(msgspec.Struct, frozen=True):
-    """One table before and after the switch."""
-
-    table: str
-    rows_before: int
-    rows_after: int
-    same: bool
+_LOCK: Final = 7_203_115
 
 
 class Rebuild:
-    def __init__(
-        self, store: EventStore, connection: tables.Connection, folding: _Folding, checkpoint: Checkpoint
-    ) -> None:
+    """One of one projection, on a connection of its own; only the switch is made by whoever holds the lease."""
+
+    def __init__(self, store: EventStore, database_url: str, projection: Projection, live: LiveTables) -> None:
         self._store = store
-        self._connection = connection
-        self._folding = folding
-        self._name = checkpoint.name
+        self._url = database_url
+        self._projection = projection
+        self._name = projection.name
+        self._next = f"{projection.name}__next"
+        self._live = live
+        self._folding = Folding(projection, self._next)
         self._last: Recorded | None = None
-        self._log_created = ""
+
+    async def run(self) -> None:
+        """Raises what a fold raises, or an outage; the live tables are untouched then."""
+        async with connected(self._url) as connection:
+            # Another process that has just lost the lease may still be filling the same tables.
+            await connection.execute("SELECT pg_advisory_lock($1, hashtext($2))", _LOCK, self._name)
+            created = await self._fill(connection)
+            report = await self._compare(connection)
+            async with self._live.still:
+                await self._advance(connection, self._goal)
+                await self._switch(created, report)
 
     @property
     def _position(self) -> int:
         return self._last.position if self._last else 0
 
-    async def fill(self) -> None:
-        """From the beginning to the end of the log as it is now."""
+    @property
+    def _goal(self) -> int:
+        """Where the live tables are: readers must never see a position again that they were past."""
+        mine = self._live.checkpoints[self._name]
+        return max(self._live.position, mine.position if mine.is_active else 0)
+
+    async def _fill(self, connection: Connection) -> str:
         state = await self._store.state()
-        self._log_created = state.created
-        await tables.create_tables(self._connection, self._folding.projection, self._folding.schema)
-        await save_rebuild_progress(self._connection, self._name, 0, state.last)
-        await self._read_up_to(state.last)
+        await create_tables(connection, self._projection, self._next)
+        await begin_rebuild(connection, self._name, state.last)
+        await self._advance(connection, state.last)
+        await create_indexes(connection, self._projection, self._next)
+        while self._goal - self._position > _NEAR:
+            await self._advance(connection, self._goal)
+        return state.created
 
-    async def switch(self, position: int) -> Checkpoint:
-        """Catch up to where the live projections are and take the place of the live tables."""
-        await self._read_up_to(position)
-        projection = self._folding.projection
-        report = [await self._compare(table.name) for table in projection.tables]
-        last_hash = self._last.hash if self._last else ""
-        checkpoint = Checkpoint(
-            self._name, self._position, last_hash, self._log_created, projection.fingerprint, "live"
+    async def _advance(self, connection: Connection, end: int) -> None:
+        if self._position >= end:
+            return
+        async with self._store.follow(self._position) as feed:
+            async for batch in feed.batches(_BATCH):
+                await self._take(connection, [event for event in batch if event.position <= end], end)
+                if self._position >= end:
+                    return
+
+    async def _take(self, connection: Connection, batch: list[Recorded], end: int) -> None:
+        categories = self._projection.categories
+        wanted = [event for event in batch if event.envelope.stream.partition("/")[0] in categories]
+        async with connection.transaction():
+            await self._folding.apply(connection, [(event, self._store.decode(event)) for event in wanted])
+            await save_rebuild_progress(connection, self._name, batch[-1].position, end)
+        self._last = batch[-1]
+
+    async def _compare(self, connection: Connection) -> str:
+        """What the switch is going to change, seen in one snapshot in which both sides stand at one position: taken
+        while nothing moves, looked at while everything goes on."""
+        async with connected(self._url) as onlooker:
+            async with self._live.still:
+                await self._advance(connection, self._goal)
+                await onlooker.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1")
+            found = [await compare(onlooker, table, self._name, self._next) for table in self._projection.tables]
+            return msgspec.json.encode(found).decode()
+
+    async def _switch(self, log_created: str, report: str) -> None:
+        connection, name = self._live.connection, self._name
+        built = Checkpoint(
+            name,
+            self._position,
+            self._last.hash if self._last else NO_HASH,
+            log_created,
+            self._projection.fingerprint,
+            "live",
+            built_at=self._position,
         )
-        async with self._connection.transaction():
-            await self._connection.execute(
-                f'DROP SCHEMA IF EXISTS "{self._name}__previous" CASCADE;'
-                f'ALTER SCHEMA "{self._name}" RENAME TO "{self._name}__previous";'
-                f'ALTER SCHEMA "{self._folding.schema}" RENAME TO "{self._name}"'
+        async with connection.transaction():
+            await connection.execute(
+                f'DROP SCHEMA IF EXISTS "{name}__previous" CASCADE;'
+                f'CREATE SCHEMA IF NOT EXISTS "{name}";'
+                f'ALTER SCHEMA "{name}" RENAME TO "{name}__previous";'
+                f'ALTER SCHEMA "{self._next}" RENAME TO "{name}"'
             )
-            await save_checkpoints(self._connection, [checkpoint])
-            await save_rebuild_progress(self._connection, self._name, None, None)
-            await self._connection.execute(
-                f"UPDATE {tables.META}.checkpoint SET rebuild_report = $2 WHERE name = $1",
-                self._name,
-                msgspec.json.encode(report).decode(),
-            )
-        return checkpoint
+            await save_checkpoints(connection, [built])
+            await end_rebuild(connection, name, report=report)
+        self._live.replaced(built)
 
-    async def _read_up_to(self, end: int) -> None:
-        while self._position < end:
-            page = await self._store.read(self._position, min(_PAGE, end - self._position))
-            if not page:
-                return
-            wanted = [event for event in page if event.stream.category in self._folding.projection.categories]
-            async with self._connection.transaction():
-                await self._folding.apply(self._connection, [(event, self._store.decode(event)) for event in wanted])
-                await save_rebuild_progress(self._connection, self._name, page[-1].position, end)
-            self._last = page[-1]
 
-    async def _compare(self, table: str) -> Difference:
-        async def digest(schema: str) -> tuple[int, str | None]:
-            row = await self._connection.fetchrow(
-                f'SELECT count(*), md5(string_agg(md5(t::text), \'\' ORDER BY id)) FROM "{schema}"."{table}" t'
-            )
-            assert row is not None
-            return row[0], row[1]
-
-        before_count, before = await digest(self._name)
-        after_count, after = await digest(self._folding.schema)
-        return Difference(table, before_count, after_count, before == after)
+@asynccontextmanager
+async def connected(url: str) -> AsyncGenerator[Connection]:
+    """A connection that does not wait for the disk: what a crash of PostgreSQL loses of the last commits is replayed,
+    because the checkpoint is lost with the rows."""
+    connection = await asyncpg.connect(url, server_settings={"synchronous_commit": "off"}, timeout=10)
+    try:
+        yield connection
+    finally:
+        connection.terminate()

@@ -9,7 +9,7 @@ from msgspec import Struct, structs
 
 from domain import saga
 from eventstore.envelope import Recorded
-from projections.projection import Projection, Table
+from projections.projection import Projection, Table, stream_id
 
 Status = Literal["running", "paused", "compensating", "completed", "compensated"]
 
@@ -32,10 +32,6 @@ class Saga(Struct, frozen=True, kw_only=True):
     correlation_id: str
     version: int
     position: int
-
-
-def key(event: Recorded, data: Any) -> str:
-    return event.stream.id
 
 
 def fold(row: Saga | None, event: Recorded, data: Any) -> Saga | None:
@@ -105,5 +101,5 @@ def _mark(row: Saga, name: str, status: saga.EffectStatus, result: str | None = 
 sagas = Projection(
     "sagas",
     frozenset({"saga"}),
-    (Table("sagas", Saga, key, fold, filters=("status", "kind", "subject", "correlation_id", "started_at")),),
+    (Table("sagas", Saga, stream_id, fold, filters=("status", "kind", "subject", "correlation_id", "started_at")),),
 )

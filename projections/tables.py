@@ -1,20 +1,20 @@
-"""Tables in PostgreSQL: made from their projection, filled many rows at a time."""
+"""Tables in PostgreSQL, made from their projection. Every projection has a schema of its own name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
-import msgspec
 
 from projections.projection import Projection, Table
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
 
-META = "projections"
-"""The PostgreSQL schema of the checkpoints. Every projection has a schema of its own name."""
+META: Final = "projections"
+"""The PostgreSQL schema of the checkpoints."""
 
 _META_TABLES = f"""
 CREATE SCHEMA IF NOT EXISTS {META};
@@ -30,7 +30,11 @@ CREATE TABLE IF NOT EXISTS {META}.checkpoint (
     rebuild_position bigint,
     rebuild_head bigint,
     rebuild_report jsonb
-)"""
+);
+ALTER TABLE {META}.checkpoint
+    ADD COLUMN IF NOT EXISTS built_at bigint NOT NULL DEFAULT 0,
+    ADD COLUMN IF NOT EXISTS rebuild_began timestamptz,
+    ADD COLUMN IF NOT EXISTS rebuild_failure text"""
 
 
 async def create_meta(connection: Connection) -> None:
@@ -38,58 +42,38 @@ async def create_meta(connection: Connection) -> None:
 
 
 async def create_tables(connection: Connection, projection: Projection, schema: str) -> None:
-    """Empty tables in a schema of that name, whatever stood there before."""
+    """Empty tables in a schema of that name, whatever stood there before; without indexes (see `create_indexes`)."""
     await connection.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE; CREATE SCHEMA "{schema}"')
     for table in projection.tables:
         columns = ", ".join(
             f'"{column.name}" {column.type}{" PRIMARY KEY" if column.name == "id" else ""}' for column in table.columns
         )
         await connection.execute(f'CREATE TABLE "{schema}"."{table.name}" ({columns})')
-        for name in (*table.filters, "position"):
-            await connection.execute(f'CREATE INDEX ON "{schema}"."{table.name}" ("{name}", position, id)')
 
 
-async def read_rows(connection: Connection, schema: str, table: Table[Any], ids: Sequence[str]) -> dict[str, Any]:
-    """The rows of these ids, as structs."""
-    found = await connection.fetch(f'SELECT * FROM "{schema}"."{table.name}" WHERE id = ANY($1::text[])', ids)
-    return {record["id"]: row_of(table, dict(record)) for record in found}
+async def create_indexes(connection: Connection, projection: Projection, schema: str) -> None:
+    """Made over filled tables they cost a fraction of what keeping them while the tables are filled would."""
+    for table in projection.tables:
+        on = f'"{schema}"."{table.name}"'
+        for name in table.filters:
+            await connection.execute(f'CREATE INDEX ON {on} ("{name}", position, id)')
+        await connection.execute(f"CREATE INDEX ON {on} (position, id)")
 
 
-def row_of(table: Table[Any], record: Mapping[str, Any]) -> Any:
-    json = {column.name for column in table.columns if column.type == "jsonb"}
-    values = {
-        name: msgspec.json.decode(value) if name in json and value is not None else value
-        for name, value in record.items()
-    }
-    return msgspec.convert(values, table.row, builtin_types=())
+async def have_the_shape(connection: Connection, projection: Projection, schema: str) -> bool:
+    """Whether the tables there can hold the rows of today."""
+    for table in projection.tables:
+        if await columns_of(connection, schema, table) != [tuple(column) for column in table.columns]:
+            return False
+    return True
 
 
-async def write_rows(
-    connection: Connection, schema: str, table: Table[Any], rows: Iterable[Any], gone: Sequence[str]
-) -> None:
-    """Insert or replace rows, and remove those that are gone; one statement each."""
-    if gone:
-        await connection.execute(f'DELETE FROM "{schema}"."{table.name}" WHERE id = ANY($1::text[])', gone)
-    values = list(rows)
-    if values:
-        await connection.execute(_upsert(schema, table), *_arrays(table, values))
-
-
-def _upsert(schema: str, table: Table[Any]) -> str:
-    names = ", ".join(f'"{column.name}"' for column in table.columns)
-    arrays = ", ".join(f"${number}::{column.type}[]" for number, column in enumerate(table.columns, 1))
-    changes = ", ".join(f'"{c.name}" = EXCLUDED."{c.name}"' for c in table.columns if c.name != "id")
-    return (
-        f'INSERT INTO "{schema}"."{table.name}" ({names}) SELECT * FROM unnest({arrays}) '
-        f"ON CONFLICT (id) DO UPDATE SET {changes}"
+async def columns_of(connection: Connection, schema: str, table: Table[Any]) -> list[tuple[str, str]]:
+    """(name, type) of each column that stands in the database; empty when there is no such table."""
+    found = await connection.fetch(
+        """SELECT attname, CASE atttypid WHEN 'timestamptz'::regtype THEN 'timestamptz'
+            ELSE format_type(atttypid, NULL) END AS type
+        FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped ORDER BY attnum""",
+        f'"{schema}"."{table.name}"',
     )
-
-
-def _arrays(table: Table[Any], rows: Sequence[Any]) -> list[list[Any]]:
-    arrays: list[list[Any]] = []
-    for column in table.columns:
-        values = [getattr(row, column.name) for row in rows]
-        if column.type == "jsonb":
-            values = [None if value is None else msgspec.json.encode(value).decode() for value in values]
-        arrays.append(values)
-    return arrays
+    return [(record["attname"], record["type"]) for record in found]

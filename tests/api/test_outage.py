@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+from datetime import UTC, datetime
 
 import httpx
 import msgspec
@@ -19,7 +20,7 @@ from eventstore.errors import LogUnavailable
 from eventstore.tasks import end_tasks
 from projections.queries import ReadModels
 from projections.read_models import READ_MODELS
-from sagas.targets.port import TargetUnavailable
+from sagas.targets.port import LogLine, TargetUnavailable
 from tests.api.calls import fresh
 from tests.projections.platform import projecting
 
@@ -27,12 +28,19 @@ from tests.projections.platform import projecting
 class Api:
     """The application as granian serves it, in this process."""
 
-    def __init__(self, services, url, stop, serving):
-        self.services, self.url, self.stop, self.serving = services, url, stop, serving
+    def __init__(self, services, url, stop, serving, target):
+        self.services, self.url, self.stop, self.serving, self.target = services, url, stop, serving, target
 
 
-async def no_logs(deployment, after, limit):
-    raise TargetUnavailable("it is away")
+class Output:
+    """What a release wrote; None while its target is away."""
+
+    lines = None
+
+    async def __call__(self, deployment, after, limit):
+        if self.lines is None:
+            raise TargetUnavailable("it is away")
+        return self.lines[after : after + limit]
 
 
 async def no_inbox(raw):
@@ -44,10 +52,11 @@ async def api(own_nats, database_url):
     async with projecting(own_nats.url, database_url) as platform, platform.running():
         core, live = platform.core, Live(platform.core.store)
         models = ReadModels(platform.pool, core.store, READ_MODELS)
-        services = Services(core.store, core.handler, models, platform.pool, live, no_logs, no_inbox)
+        target = Output()
+        services = Services(core.store, core.handler, models, platform.pool, live, target, no_inbox)
         port, stop, following = free_port(), asyncio.Event(), asyncio.create_task(live.run())
         serving = asyncio.create_task(serve(create_app(services), "127.0.0.1", port, stop))
-        api = Api(services, f"http://127.0.0.1:{port}", stop, serving)
+        api = Api(services, f"http://127.0.0.1:{port}", stop, serving, target)
         async with asyncio.timeout(10):
             while not await _answers(api.url):
                 await asyncio.sleep(0.02)
@@ -144,7 +153,7 @@ async def test_without_postgresql_commands_go_on_and_queries_say_so(api):
         assert (await client.get("/metrics")).status_code == 200
 
 
-async def test_a_target_that_is_away_has_no_logs_now(api):
+async def deployed(api):
     release = {"program": "sh"}
     async with client_of(api) as client:
         commands = [
@@ -158,8 +167,37 @@ async def test_a_target_that_is_away_has_no_logs_now(api):
             assert sent.status_code == 201, sent.text
         position = sent.json()["position"]
         assert (await client.get(f"/api/v1/deployments/d?min_position={position}")).status_code == 200
+
+
+async def test_a_target_that_is_away_has_no_logs_now(api):
+    await deployed(api)
+    async with client_of(api) as client:
         answer = await client.get("/api/v1/deployments/d/logs")
         assert (answer.status_code, answer.json()["type"]) == (503, "/problems/target-unavailable")
+
+
+def line(number):
+    return LogLine(number, datetime.now(UTC), "stdout", f"line {number}")
+
+
+async def test_logs_are_paged_and_followed_through_an_absence_of_the_target(api):
+    await deployed(api)
+    api.target.lines = [line(number) for number in range(1, 6)]
+    heard = []
+    async with client_of(api) as client:
+        page = (await client.get("/api/v1/deployments/d/logs?limit=3")).json()
+        rest = (await client.get(page["_links"]["next"])).json()
+        assert [each["number"] for each in page["items"] + rest["items"]] == [1, 2, 3, 4, 5]
+        async with client.stream("GET", "/api/v1/deployments/d/logs?after=3&follow=true") as answer:
+            async for text in answer.aiter_lines():
+                heard.append(json.loads(text)["text"])
+                if len(heard) == 2:
+                    so_far, api.target.lines = api.target.lines, None
+                    await asyncio.sleep(0.6)
+                    api.target.lines = [*so_far, line(6)]
+                if len(heard) == 3:
+                    break
+    assert heard == ["line 4", "line 5", "line 6"]
 
 
 async def test_a_trail_that_breaks_off_does_not_look_whole(api, monkeypatch):

@@ -15,7 +15,7 @@ from eventstore.envelope import StreamId
 from projections.projection import Projection, Table
 from projections.queries import BadQuery, NotReached
 from projections.read_models import READ_MODELS
-from projections.tables import row_of
+from projections.rows import row_of
 from tests.postgres import running_postgres
 from tests.projections.platform import projecting
 
@@ -198,7 +198,8 @@ async def test_a_rebuild_repairs_what_was_spoilt_and_reports_it(platform):
         await platform.pool.execute("DELETE FROM organizations.organizations WHERE id = 'a'")
         await platform.command("projection.rebuild", "organizations")
         status = await rebuilt(platform, "organizations")
-        assert status.rebuild_report == [{"table": "organizations", "rows_before": 1, "rows_after": 2, "same": False}]
+        report = {"table": "organizations", "rows_before": 1, "rows_after": 2, "same": False, "differing": ["a"]}
+        assert status.rebuild_report == [report]
     await equals_the_fold(platform)
 
 
