@@ -74,7 +74,7 @@ async def save_checkpoints(connection: Connection, checkpoints: Sequence[Checkpo
 async def begin_rebuild(connection: Connection, name: str, head: int) -> None:
     await connection.execute(
         f"""UPDATE {META}.checkpoint SET rebuild_position = 0, rebuild_head = $2, rebuild_began = now(),
-            rebuild_failure = NULL WHERE name = $1""",
+            rebuild_failure = NULL, rebuild_failed_at = NULL WHERE name = $1""",
         name,
         head,
     )
@@ -87,13 +87,16 @@ async def save_rebuild_progress(connection: Connection, name: str, position: int
 
 
 async def end_rebuild(
-    connection: Connection, name: str, *, report: str | None = None, failure: str | None = None
+    connection: Connection, name: str, *, report: str | None = None, failure: str | None = None, failed_at: int = 0
 ) -> None:
-    """With the report (JSON) of what the switch changed, or with the reason why there was none."""
+    """With the report (JSON) of what the switch changed, or with the reason why there was none: then the requests
+    that stand at `failed_at` or before are not fulfilled."""
     await connection.execute(
         f"""UPDATE {META}.checkpoint SET rebuild_position = NULL, rebuild_head = NULL, rebuild_began = NULL,
-            rebuild_report = coalesce($2::jsonb, rebuild_report), rebuild_failure = $3 WHERE name = $1""",
+            rebuild_report = coalesce($2::jsonb, rebuild_report), rebuild_failure = $3,
+            rebuild_failed_at = $4 WHERE name = $1""",
         name,
         report,
         failure and failure[:2000].replace("\0", ""),
+        failed_at if failure else None,
     )

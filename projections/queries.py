@@ -52,7 +52,11 @@ class Page(NamedTuple):
 
 
 class ProjectionStatus(msgspec.Struct, frozen=True):
-    """`lag_seconds`: age of the oldest event not yet projected; 0 when there is none."""
+    """`lag_seconds`: age of the oldest event not yet projected; 0 when there is none.
+
+    Requests for a rebuild that stand at position `built_at` or before are fulfilled; those at `rebuild_failed_at` or
+    before, and above `built_at`, have failed for the reason in `rebuild_failure`.
+    """
 
     name: str
     state: str
@@ -65,6 +69,9 @@ class ProjectionStatus(msgspec.Struct, frozen=True):
     rebuild_position: int | None
     rebuild_head: int | None
     rebuild_report: Any = None
+    built_at: int = 0
+    rebuild_failure: str | None = None
+    rebuild_failed_at: int | None = None
 
 
 class ReadModels:
@@ -193,6 +200,9 @@ class ReadModels:
             record["rebuild_position"],
             record["rebuild_head"],
             msgspec.json.decode(report) if report else None,
+            record["built_at"],
+            record["rebuild_failure"],
+            record["rebuild_failed_at"],
         )
 
 

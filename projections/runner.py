@@ -137,13 +137,12 @@ class ProjectionRunner:
                     await pauses.take()
                     continue
                 log.exception("the rebuild of %s failed; its live tables are untouched", name)
-                del self._requests[name]
-                await self._give_up(name, f"{error or type(error).__name__}")
+                await self._give_up(name, f"{error or type(error).__name__}", self._requests.pop(name))
         del self._rebuilds[name]
 
-    async def _give_up(self, name: str, reason: str) -> None:
+    async def _give_up(self, name: str, reason: str, requested_at: int) -> None:
         async with connected(self._url) as connection:
-            await end_rebuild(connection, name, failure=reason)
+            await end_rebuild(connection, name, failure=reason, failed_at=requested_at)
 
 
 class _Pauses:

@@ -34,7 +34,8 @@ CREATE TABLE IF NOT EXISTS {META}.checkpoint (
 ALTER TABLE {META}.checkpoint
     ADD COLUMN IF NOT EXISTS built_at bigint NOT NULL DEFAULT 0,
     ADD COLUMN IF NOT EXISTS rebuild_began timestamptz,
-    ADD COLUMN IF NOT EXISTS rebuild_failure text"""
+    ADD COLUMN IF NOT EXISTS rebuild_failure text,
+    ADD COLUMN IF NOT EXISTS rebuild_failed_at bigint"""
 
 
 async def create_meta(connection: Connection) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import click
 
@@ -13,9 +12,6 @@ from sagacity.cli import UserError
 from sagacity.cli.connecting import Api, ApiPlace, api_options, open_api, run
 from sagacity.cli.output import json_option, print_json, print_table, progress
 from sagacity.cli.status import print_projections
-
-_GRACE: Final = 1.5
-"""Seconds after which a rebuild that was never seen under way is taken for one that was over between two looks."""
 
 
 @click.group()
@@ -78,19 +74,19 @@ async def _rebuild(target: ApiPlace, name: str, wait: bool) -> tuple[Mapping[str
         if name not in known:
             raise UserError(f"there is no projection {name!r}; there are {', '.join(known)}")
         requested = await api.post(f"/api/v1/projections/{name}/rebuild")
-        return requested, await _rebuilt(api, name, requested["position"]) if wait else None
+        return requested, await _rebuilt(api, name, requested["events"][0]["position"]) if wait else None
 
 
 async def _rebuilt(api: Api, name: str, requested_at: int) -> Mapping[str, Any]:
-    seen_at: float | None = None
     with progress() as advance:
         while True:
-            found = {each["name"]: each for each in await api.get("/api/v1/projections")}[name]
+            found = await api.get(f"/api/v1/projections/{name}")
+            if found["built_at"] >= requested_at:
+                return found
+            if (found["rebuild_failed_at"] or 0) >= requested_at:
+                raise UserError(
+                    f"the rebuild of {name} failed; its live tables are untouched: {found['rebuild_failure']}"
+                )
             if found["rebuild_position"] is not None:
-                seen_at = 0.0
                 advance(f"rebuilding {name}", found["rebuild_position"], found["rebuild_head"] or 0)
-            elif found["position"] >= requested_at:
-                seen_at = time.monotonic() if seen_at is None else seen_at
-                if time.monotonic() - seen_at > _GRACE:
-                    return found
             await asyncio.sleep(0.1)

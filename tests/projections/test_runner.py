@@ -203,6 +203,20 @@ async def test_a_rebuild_repairs_what_was_spoilt_and_reports_it(platform):
     await equals_the_fold(platform)
 
 
+async def test_a_rebuild_that_cannot_take_an_event_fails_and_says_why(platform):
+    platform.models_of = (*READ_MODELS, broken_model())
+    async with platform.running():
+        await register(platform, "a", "poison")
+        await halted(platform, "sick")
+        requested = (await platform.command("projection.rebuild", "sick")).events[0].position
+        async with asyncio.timeout(20):
+            while (status := await platform.status("sick")).rebuild_failed_at != requested:
+                await asyncio.sleep(0.05)
+        assert (status.rebuild_failure, status.rebuild_position, status.state) == ("poison", None, "halted")
+        assert status.built_at < requested
+    assert [r["id"] for r in await platform.pool.fetch('SELECT id FROM "sick"."sick"')] == ["a"]
+
+
 async def test_events_go_on_while_a_rebuild_runs(platform):
     async with platform.running():
         await register(platform, *(f"o{i}" for i in range(40)))
