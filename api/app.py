@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from litestar import Litestar, Request, Response, Router, get
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.types import Message, Scope
+from litestar.types import ASGIApp, Message, Scope
 
 from api.bodies import MAX_BODY
 from api.commands import commands_first, commands_router
@@ -45,7 +45,7 @@ def create_app(services: Services) -> Litestar:
     async def reference(request: Request[Any, Any, Any]) -> dict[str, Any]:
         return openapi_document(request.app, services.handler.routes)
 
-    application = Litestar(
+    return Litestar(
         route_handlers=[
             reference,
             Router(
@@ -76,8 +76,11 @@ def create_app(services: Services) -> Litestar:
         ),
         logging_config=None,
     )
-    application.asgi_handler = commands_first(application.asgi_handler, services)
-    return application
+
+
+def asgi(services: Services) -> ASGIApp:
+    """What is served: the application, behind the short way for commands."""
+    return commands_first(cast(ASGIApp, create_app(services)), services)
 
 
 async def _count(message: Message, scope: Scope) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from typing import Final
 
 from opentelemetry import trace
@@ -27,14 +26,15 @@ _propagator = TraceContextTextMapPropagator()
 _tracer = trace.get_tracer("sagacity")
 
 
-def span_of(headers: Mapping[str, str], name: str) -> AbstractContextManager[Span]:
-    """A span around the work, within the caller's trace; a malformed `traceparent` counts as none, as W3C says."""
+def span_of(headers: Mapping[str, str], name: str) -> Span:
+    """For the work, within the caller's trace; a malformed `traceparent` counts as none, as W3C says. It ends with
+    its `with` block."""
     parent = _propagator.extract(headers) if "traceparent" in headers else None
-    return _tracer.start_as_current_span(name, context=parent, kind=SpanKind.SERVER, record_exception=False)
+    return _tracer.start_span(name, context=parent, kind=SpanKind.SERVER)
 
 
-def caller_of(headers: Mapping[str, str]) -> Caller:
-    """Header names in lower case. Raises InvalidCommand with every unusable header."""
+def caller_of(headers: Mapping[str, str], span: Span) -> Caller:
+    """Who sent it, as part of this span. Header names in lower case. Raises InvalidCommand with every unusable one."""
     given: dict[str, str] = {}
     faults: list[Fault] = []
     for field, name in _NAMES:
@@ -46,12 +46,10 @@ def caller_of(headers: Mapping[str, str]) -> Caller:
         given[field] = value
     if faults:
         raise InvalidCommand(faults)
-    return Caller(**given, traceparent=_traceparent())
+    return Caller(**given, traceparent=_traceparent(span))
 
 
-def _traceparent() -> str | None:
-    """Of the span around us; None where nothing is traced."""
-    span = trace.get_current_span().get_span_context()
-    if not span.is_valid:
-        return None
-    return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
+def _traceparent(span: Span) -> str | None:
+    """None where nothing is traced."""
+    of = span.get_span_context()
+    return f"00-{of.trace_id:032x}-{of.span_id:016x}-{of.trace_flags:02x}" if of.is_valid else None

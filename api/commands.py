@@ -93,7 +93,7 @@ async def reply_to(
         try:
             command = read_body(named(type, raw) if type else raw, handler.routes, headers.get("idempotency-key"))
             command_id = command.id
-            outcome = await handler.handle(command, caller_of(headers))
+            outcome = await handler.handle(command, caller_of(headers, span))
         except LogUnavailable as error:
             count_command("", "unavailable")
             found = problem_of(error, instance)

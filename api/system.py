@@ -69,8 +69,8 @@ def system_routers(services: Services) -> tuple[list[Router], Router]:
         key = request.headers.get("idempotency-key")
         command = CommandRequest(type="projection.rebuild", stream_id=name, id=key)
         headers = {name: value for name, value in request.headers.items() if name in HEADERS}
-        with span_of(headers, "command"):
-            outcome = await services.handler.handle(command, caller_of(headers))
+        with span_of(headers, "command") as span:
+            outcome = await services.handler.handle(command, caller_of(headers, span))
         return Response(answer(outcome), status_code=202, headers={"X-Position": str(outcome.position)})
 
     @get("/health/live", summary="Is the process alive?")

@@ -38,6 +38,9 @@ _FLIGHTS: Final = 2
 _WORTH_A_BATCH: Final = 10
 """A batch costs about as much as this many pipelined single publishes (benchmarks/append.py)."""
 
+_CLOCK: Final = 0.1
+"""Seconds between two looks at whose time is up: a timer for each write would cost more than encoding it."""
+
 _PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 1.0
 
@@ -53,6 +56,7 @@ class _Write:
 
     messages: Sequence[Message]
     done: asyncio.Future[int]
+    timeout: float
     deadline: float
     size: int
     followers: list[_Write] = field(default_factory=list["_Write"])
@@ -73,7 +77,10 @@ class Committer:
         self._flights: set[asyncio.Task[None]] = set()
         self._claims: dict[str, _Write] = {}
         """The write under way for a subject."""
-        self._open = self._open_bytes = 0
+        self._open: set[_Write] = set()
+        self._open_bytes = 0
+        self._clock: asyncio.TimerHandle | None = None
+        self._departing = False
         self._closed = False
 
     async def open(self) -> Committer:
@@ -101,20 +108,30 @@ class Committer:
         """
         size = self._checked_size(messages)
         loop = asyncio.get_running_loop()
-        write = _Write(messages, loop.create_future(), time.monotonic() + timeout, size)
-        alarm = loop.call_later(timeout, _give_up, write, timeout)
-        self._open += 1
+        write = _Write(messages, loop.create_future(), timeout, time.monotonic() + timeout, size)
+        self._open.add(write)
         self._open_bytes += size
         self._waiting.append(write)
-        if len(self._flights) < _FLIGHTS:
+        if self._clock is None:
+            self._clock = loop.call_later(min(_CLOCK, timeout), self._tick)
+        if len(self._flights) < _FLIGHTS and not self._departing:
             # Started at the end of this turn of the loop: callers that are ready now board together.
+            self._departing = True
             loop.call_soon(self._depart)
         try:
             return await write.done
         finally:
-            alarm.cancel()
-            self._open -= 1
+            self._open.remove(write)
             self._open_bytes -= size
+
+    def _tick(self) -> None:
+        """Give up the writes whose time is up; goes on for as long as any is open."""
+        now = time.monotonic()
+        for write in self._open:
+            if write.deadline <= now:
+                _give_up(write)
+        loop = asyncio.get_running_loop()
+        self._clock = loop.call_later(_CLOCK, self._tick) if self._open else None
 
     def _checked_size(self, messages: Sequence[Message]) -> int:
         if len(messages) > MAX_BATCH:
@@ -130,8 +147,8 @@ class Committer:
             raise WriteTooLarge(f"{size} bytes in one write; the limit is {MAX_WRITE_BYTES}")
         if self._closed:
             raise LogUnavailable("the event store is closed")
-        if self._open >= MAX_OPEN or self._open_bytes + size > MAX_OPEN_BYTES:
-            raise LogUnavailable(f"{self._open} writes are waiting for the log already")
+        if len(self._open) >= MAX_OPEN or self._open_bytes + size > MAX_OPEN_BYTES:
+            raise LogUnavailable(f"{len(self._open)} writes are waiting for the log already")
         return size
 
     def _refuse_waiting(self) -> None:
@@ -139,6 +156,7 @@ class Committer:
             _fail(self._waiting.popleft(), LogUnavailable("the event store is closing"))
 
     def _depart(self) -> None:
+        self._departing = False
         while self._waiting and len(self._flights) < _FLIGHTS and not self._closed:
             aboard = self._board()
             if aboard:
@@ -250,12 +268,13 @@ class Committer:
         """What this write stored, no other one can: its followers need not ask the log."""
         if not write.done.done():
             write.done.set_result(position)
-        stored = {message.subject for message in write.messages}
-        for follower in write.followers:
-            if list(follower.messages) == list(write.messages) and not follower.done.done():
-                follower.done.set_result(position)
-            _fail(follower, next(WrongVersion.of(m.subject) for m in follower.messages if m.subject in stored))
-        write.followers.clear()
+        if write.followers:
+            stored = {message.subject for message in write.messages}
+            for follower in write.followers:
+                if list(follower.messages) == list(write.messages) and not follower.done.done():
+                    follower.done.set_result(position)
+                _fail(follower, next(WrongVersion.of(m.subject) for m in follower.messages if m.subject in stored))
+            write.followers.clear()
         self._release(write)
 
     def _release(self, write: _Write) -> None:
@@ -268,9 +287,9 @@ class Committer:
             write.followers.clear()
 
 
-def _give_up(write: _Write, timeout: float) -> None:
+def _give_up(write: _Write) -> None:
     reason = f"; the log said: {write.refusal}" if write.refusal else ""
-    _fail(write, LogUnavailable(f"no certain outcome within {timeout:g} s{reason}"))
+    _fail(write, LogUnavailable(f"no certain outcome within {write.timeout:g} s{reason}"))
 
 
 def _fail(write: _Write, error: Exception) -> None:

@@ -118,11 +118,24 @@ def hash_of(raw: bytes) -> str:
 
 def new_id() -> str:
     """A UUID of version 7 (RFC 9562): ordered by time of creation, to the millisecond."""
-    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(_random(), "big")
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     text = f"{value:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+_entropy = bytearray()
+os.register_at_fork(after_in_child=_entropy.clear)
+
+
+def _random() -> bytes:
+    """Ten bytes from the system's source, which is asked for many at a time."""
+    if not _entropy:
+        _entropy.extend(os.urandom(10 * 128))
+    taken = bytes(_entropy[-10:])
+    del _entropy[-10:]
+    return taken
 
 
 def now() -> datetime:

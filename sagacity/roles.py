@@ -16,8 +16,9 @@ import asyncpg
 import msgspec
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 
-from api.app import create_app
+from api.app import asgi
 from api.live import Live
 from api.requests import command_answers
 from api.services import Services
@@ -60,7 +61,8 @@ class RoleSettings(msgspec.Struct, frozen=True):
 async def run_roles(settings: RoleSettings) -> None:
     """Until SIGTERM or SIGINT. Raises what opening the log raises."""
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    trace.set_tracer_provider(TracerProvider())
+    # Every event carries its trace; spans are recorded only within traces that somebody else records.
+    trace.set_tracer_provider(TracerProvider(sampler=ParentBased(ALWAYS_OFF)))
     _calm_the_collector()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -106,7 +108,7 @@ async def _api(settings: RoleSettings, core: Core, target_of: TargetOf, stop: as
     async with _services(settings, core, target_of) as services:
         answers = asyncio.create_task(answer_requests(core.connection, command_answers(core.handler)))
         try:
-            await serve(create_app(services), settings.host, settings.port, stop)
+            await serve(asgi(services), settings.host, settings.port, stop)
         finally:
             await end_tasks(answers)
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from api.app import create_app
+from api.app import asgi
 from api.live import Live
 from api.services import Services
 from api.serving import free_port, serve
@@ -55,7 +55,7 @@ async def api(own_nats, database_url):
         target = Output()
         services = Services(core.store, core.handler, models, platform.pool, live, target, no_inbox)
         port, stop, following = free_port(), asyncio.Event(), asyncio.create_task(live.run())
-        serving = asyncio.create_task(serve(create_app(services), "127.0.0.1", port, stop))
+        serving = asyncio.create_task(serve(asgi(services), "127.0.0.1", port, stop))
         api = Api(services, f"http://127.0.0.1:{port}", stop, serving, target)
         async with asyncio.timeout(10):
             while not await _answers(api.url):
