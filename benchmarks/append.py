@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from uuid import uuid4
 import umadb
 
 from benchmarks.comparison import Contender, all_of, at_least, compare
+from benchmarks.emmett import EMMETT_POOL, emmett_on
 from benchmarks.library import LibraryAppends
 from benchmarks.servers import Running, fresh_servers
 from benchmarks.things import CONTEXT, PAYLOAD, Happened
@@ -33,9 +35,9 @@ LIBRARY_CALLERS = 32
 
 async def run(rounds: int, seconds: float) -> None:
     with fresh_servers() as servers, _umadb() as uma:
+        emmett = await asyncio.to_thread(emmett_on, servers.database_url)
         for callers, goal in GOALS.items():
             async with _ours(servers) as store, _raw(servers) as raw:
-                plain, functions = (LibraryAppends(servers.database_url, functions=on) for on in (False, True))
                 threads = min(callers, LIBRARY_CALLERS)
 
                 async def ours(n: int = callers, store: EventStore = store) -> float:
@@ -44,11 +46,11 @@ async def run(rounds: int, seconds: float) -> None:
                 async def raw_publish(n: int = callers, raw: object = raw) -> float:
                     return await _rate(n, seconds, lambda stream, v: _publish(raw, stream, v))
 
-                async def library(n: int = threads, it: LibraryAppends = plain) -> float:
-                    return await asyncio.to_thread(it.rate, n, seconds)
+                async def library(n: int = threads) -> float:
+                    return await asyncio.to_thread(_library_rate, servers.database_url, False, n, seconds)
 
-                async def with_functions(n: int = threads, it: LibraryAppends = functions) -> float:
-                    return await asyncio.to_thread(it.rate, n, seconds)
+                async def with_functions(n: int = threads) -> float:
+                    return await asyncio.to_thread(_library_rate, servers.database_url, True, n, seconds)
 
                 async def uma_append(n: int = threads, url: str = uma) -> float:
                     return await asyncio.to_thread(_uma_rate, url, n, seconds)
@@ -64,9 +66,10 @@ async def run(rounds: int, seconds: float) -> None:
                     Contender(of_library, with_functions),
                     Contender(f"UmaDB, {threads} threads", uma_append),
                 ]
+                if emmett:
+                    rate = functools.partial(emmett.append_rate, callers, seconds)
+                    contenders.append(Contender(f"Emmett, {min(callers, EMMETT_POOL)} connections", rate))
                 await compare(f"(a) appends by {callers} waiting callers", "events/s", contenders, rounds)
-                plain.close()
-                functions.close()
 
 
 async def _rate(callers: int, seconds: float, write) -> float:
@@ -85,6 +88,16 @@ async def _rate(callers: int, seconds: float, write) -> float:
     began = time.perf_counter()
     await asyncio.gather(*(caller() for _ in range(callers)))
     return count / (time.perf_counter() - began)
+
+
+def _library_rate(url: str, functions: bool, threads: int, seconds: float) -> float:
+    """Its connections last for one round, like Emmett's: the server has 60 for everybody."""
+    library = LibraryAppends(url, functions=functions)
+    try:
+        library.rate(threads, seconds)  # warm-up, until its pool is full
+        return library.rate(threads, seconds)
+    finally:
+        library.close()
 
 
 async def _append(store: EventStore, stream: str, version: int) -> None:
