@@ -138,7 +138,7 @@ class NotStarted(Struct, frozen=True, tag="not_started"):
 class Running(Struct, frozen=True, tag="running"):
     """`step` is the one under way, with its timeout in seconds; `completed` are those behind it, in order.
 
-    `compensating` and `paused` say why, if so.
+    `compensating` and `paused` say why, if so; `stuck` is the key of the effect whose undo has failed.
     """
 
     kind: str
@@ -152,6 +152,7 @@ class Running(Struct, frozen=True, tag="running"):
     attempts: int = 0
     compensating: str | None = None
     paused: str | None = None
+    stuck: str | None = None
 
     def effect(self, key: str) -> Effect:
         """Raises KeyError for an effect that was never planned."""
@@ -207,10 +208,10 @@ def decide(command: Command, state: State) -> tuple[Event, ...] | Refusal:
 def _waive(key: str, reason: str, state: Running) -> tuple[Event, ...] | Refusal:
     if key not in {effect.key for effect in state.effects}:
         return Refusal("effect_not_found", f"the saga has no effect {key}")
-    if state.compensating is None or state.paused is None:
-        return Refusal("effect_not_stuck", "only an effect whose undo has failed can be waived")
     if state.effect(key).status in ("undone", "waived"):
         return Refusal("effect_closed", f"the effect is already {state.effect(key).status}")
+    if state.paused is None or state.stuck != key:
+        return Refusal("effect_not_stuck", "only an effect whose undo has failed can be waived")
     return EffectWaived(key, reason), Resumed()
 
 
@@ -229,9 +230,9 @@ def evolve(state: State, event: Event) -> State:
         case EffectUnknown(key), Running():
             return _mark(state, key, "unknown")
         case EffectUndone(key), Running():
-            return _mark(state, key, "undone")
+            return structs.replace(_mark(state, key, "undone"), attempts=0)
         case EffectWaived(key), Running():
-            return _mark(state, key, "waived")
+            return structs.replace(_mark(state, key, "waived"), attempts=0)
         case StepCompleted(step), Running():
             return structs.replace(state, step=None, completed=(*state.completed, step), attempts=0)
         case StepRetried(_, attempt), Running():
@@ -240,12 +241,12 @@ def evolve(state: State, event: Event) -> State:
             return state
         case CompensationStarted(reason), Running():
             return structs.replace(state, compensating=reason, step=None, attempts=0, paused=None)
-        case CompensationFailed(), Running():
-            return state
+        case CompensationFailed(key), Running():
+            return structs.replace(state, stuck=key)
         case Paused(reason), Running():
             return structs.replace(state, paused=reason)
         case Resumed(), Running():
-            return structs.replace(state, paused=None, attempts=0)
+            return structs.replace(state, paused=None, stuck=None, attempts=0)
         case Completed(), Running(kind, subject):
             return Ended(kind, subject, "completed", state.effects)
         case Compensated(), Running(kind, subject):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -12,6 +12,10 @@ from domain.decider import Decider, Refusal
 
 Load = Callable[[Decider[Any, Any, Any], str], Awaitable[Any]]
 """The current state of an aggregate."""
+
+
+_LONGEST_ID: Final = 80
+"""The ids of a deployment's saga, effects and reports are made of its own, and ids have at most 128 characters."""
 
 
 class Part(NamedTuple):
@@ -31,6 +35,10 @@ async def resolve(decider: Decider[Any, Any, Any], id: str, command: Any, load: 
 
 async def _deployment_request(id: str, request: deployment.Request, load: Load) -> list[Part] | Refusal:
     """Look everything up once, and reserve the stack's place in the environment in the same write."""
+    if len(id) > _LONGEST_ID:
+        return Refusal(
+            "id_too_long", f"the id of a deployment has at most {_LONGEST_ID} characters: others grow from it"
+        )
     known_stack = await load(stack.stack, request.stack_id)
     if isinstance(known_stack, stack.Unknown):
         return Refusal("stack_not_found", f"there is no stack {request.stack_id}")

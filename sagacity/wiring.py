@@ -69,7 +69,7 @@ async def open_core(nats_url: str, *, name: str = "sagacity") -> AsyncGenerator[
 
 def saga_runner(core: Core, target_of: TargetOf, retries: RetryPolicy, *, ack_wait: float = 5.0) -> SagaRunner:
     definitions = [deployment_saga(target_of, retries)]
-    return SagaRunner(core.store, _teller(core.handler, core.store), definitions, ack_wait=ack_wait)
+    return SagaRunner(core.store, teller(core.handler, core.store), definitions, ack_wait=ack_wait)
 
 
 def targets(process_host: Path) -> TargetOf:
@@ -89,7 +89,7 @@ def targets(process_host: Path) -> TargetOf:
     return target_of
 
 
-def _teller(handler: CommandHandler, store: EventStore) -> Tell:
+def teller(handler: CommandHandler, store: EventStore) -> Tell:
     async def tell(commands: Sequence[Told], ids: Sequence[str], also: StreamWrite, context: Context) -> None:
         if not commands:
             await store.append_all([also], context)

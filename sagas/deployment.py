@@ -221,8 +221,8 @@ def _fail(rollout: Rollout, name: str, reason: str) -> Decision:
 
 
 def _timed_out(state: saga.Running, rollout: Rollout, timer: str) -> Decision:
-    late = state.compensating is not None or state.step is None or timer != f"{state.step}-timeout"
-    if late or state.step is None:
+    over = state.compensating is not None or state.paused is not None
+    if over or state.step is None or timer != f"{state.step}-timeout":
         return Decision()
     seconds = rollout.policy.timeout(cast("Step", state.step))
     return _fail(rollout, state.step, f"not done within {seconds:g} s")

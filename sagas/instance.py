@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from domain import saga
+from eventstore.catalogue import tag_of
 from eventstore.envelope import Context, Recorded, StreamId, now
 from eventstore.errors import LogUnavailable, WrongVersion
 from eventstore.store import EventStore, StreamWrite
@@ -99,6 +100,8 @@ class Instance:
                     await self._record(Decision((input,)))
             case None:
                 await self._reload()
+            case TimedOut() if self._deadline is not None and now() < self._deadline:
+                pass  # of a timer that was moved since, by a resume
             case _:
                 if isinstance(self._state, saga.Running):
                     await self._record(self._definition.react(self._state, input))
@@ -130,22 +133,28 @@ class Instance:
         self._news.clear()
 
     async def _record(self, decision: Decision) -> None:
-        if not decision.events and not decision.commands:
-            return
-        write = StreamWrite(self._stream, self._version, decision.events, self._context())
-        ids = [f"{self._id}-{self._version + 1}-{number}" for number in range(1, len(decision.commands) + 1)]
-        try:
-            await self._tell(decision.commands, ids, write, self._context())
-        except Refusals as refusal:
-            assert isinstance(self._state, saga.Running)
-            return await self._record(self._definition.react(self._state, refusal.refused))
-        self._evolve(decision.events, write.context.time if write.context else now())
+        """The decision, or, when an aggregate refuses it, what the saga makes of the refusal."""
+        while decision.events or decision.commands:
+            context = self._context()
+            write = StreamWrite(self._stream, self._version, decision.events, context)
+            try:
+                await self._tell(decision.commands, self._command_ids(decision.commands), write, context)
+            except Refusals as refusal:
+                assert isinstance(self._state, saga.Running)
+                decision = self._definition.react(self._state, refusal.refused)
+                continue
+            return self._evolve(decision.events, context.time)
+
+    def _command_ids(self, commands: Sequence[Told]) -> list[str]:
+        """The same for the same decision after a crash; others for what follows a refusal at the same version."""
+        names = [tag_of(told.command).rpartition(".")[2] for told in commands]
+        return [f"{self._id}-{self._version + 1}-{number}-{name}" for number, name in enumerate(names, 1)]
 
     def _evolve(self, events: Sequence[saga.Event], time: datetime) -> None:
         for event in events:
             self._state = saga.evolve(self._state, event)
             self._version += 1
-            if isinstance(event, saga.StepStarted):
+            if isinstance(event, saga.StepStarted | saga.Resumed):
                 self._step_started = time
 
     async def _reload(self) -> None:
@@ -158,10 +167,15 @@ class Instance:
 
     async def _arm_timer(self) -> None:
         """Again at every attempt: a timer that a crash prevented is set now, one that is set stays as it is."""
-        if isinstance(self._state, saga.Running) and self._state.step and self._step_started:
-            due = Due(self._id, f"{self._state.step}-timeout")
-            deadline = self._step_started + timedelta(seconds=self._state.timeout)
-            await set_timer(self._store.connection, due, deadline)
+        if isinstance(self._state, saga.Running) and self._state.step and self._deadline is not None:
+            await set_timer(self._store.connection, Due(self._id, f"{self._state.step}-timeout"), self._deadline)
+
+    @property
+    def _deadline(self) -> datetime | None:
+        """Of the step under way, counted from its start or from the last resume."""
+        if not isinstance(self._state, saga.Running) or self._step_started is None:
+            return None
+        return self._step_started + timedelta(seconds=self._state.timeout)
 
     async def _leave(self) -> None:
         if isinstance(self._state, saga.Ended):

@@ -37,7 +37,7 @@ class RetryPolicy:
         state.attempt_number = attempt
         if stop_after_attempt(self.attempts)(state):
             return None
-        return wait_exponential_jitter(initial=self.first, max=self.longest, jitter=self.first)(state)
+        return wait_exponential_jitter(multiplier=self.first, max=self.longest, jitter=self.first)(state)
 
 
 def deployment_saga(target_of: TargetOf, retries: RetryPolicy) -> SagaDefinition:

@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 _IN_FLIGHT: Final = 2_000
 _CONSUMER: Final = "sagas"
+_UNREADABLE: Final = 30.0
+"""Seconds until an event that could not be read is tried again."""
 
 
 class SagaRunner:
@@ -113,9 +115,10 @@ class SagaRunner:
         try:
             event = recorded(message.metadata.sequence.stream, message.data)
             woken = self._woken(event, self._store.decode(event))
-        except EventStoreError:
-            log.exception("an event that cannot be read wakes no saga; it stays pending")
-            return
+        except EventStoreError as error:
+            # A newer program may have written it, and may come to read it.
+            log.error("an event that cannot be read wakes no saga; it stays pending: %s", error)
+            return await message.nak(_UNREADABLE)
         if woken is None:
             await message.ack()
         else:
@@ -134,7 +137,11 @@ class SagaRunner:
         return None
 
     async def _on_timer(self, message: Msg) -> None:
-        due = msgspec.json.decode(message.data, type=timers.Due)
+        try:
+            due = msgspec.json.decode(message.data, type=timers.Due)
+        except msgspec.DecodeError as error:
+            log.error("a message on %s is no timer: %s", message.subject, error)
+            return await message.term()
         definition = self._definitions.get(due.saga_id.partition("-")[0])
         if definition is None:
             return await message.ack()
