@@ -183,7 +183,7 @@ class Target(Protocol):
         ...
 
     async def retire(self, key: str, start_key: str) -> None:
-        """No new requests, wait a bounded time for those in flight, stop."""
+        """No new requests, wait a bounded time for those in flight, stop. What does not run here is retired."""
         ...
 
     async def unretire(self, key: str) -> None:

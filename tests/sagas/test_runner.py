@@ -269,3 +269,11 @@ async def test_an_id_from_which_no_saga_could_grow_is_refused(log_url):
         assert (refused.outcome, refused.refusal) == ("refused", "id_too_long")
         await story.request("d" * 80, "2")
         assert await story.outcome("d" * 80) == "deployment.completed"
+
+
+async def test_after_a_restore_on_a_machine_where_nothing_runs_one_deploys_again(log_url):
+    async with told(log_url, "restored") as story:
+        story.target = MemoryTarget()
+        await story.request(story.new, "2")
+        assert await story.outcome(story.new) == "deployment.completed"
+        assert [running.start_key for running in await story.target.inventory()] == [f"{story.new}-start"]

@@ -195,6 +195,13 @@ class TargetContract:
         await place.target.unretire(place.key("second"))
         assert await place.runs() == []
 
+    async def test_what_was_never_here_is_retired(self, place: Place):
+        """The log may have been restored to another machine: it must be possible to deploy there."""
+        await place.target.retire(place.key("retire"), place.key("elsewhere"))
+        assert (await place.target.effect(place.key("retire"))).previous is None
+        await place.target.unretire(place.key("retire"))
+        assert await place.runs() == []
+
     async def test_a_stopped_release_is_not_unretired(self, place: Place):
         start = await place.run("a")
         await place.target.retire(place.key("retire"), start)

@@ -169,7 +169,7 @@ def moved(state: HostState, front: str, port: int) -> HostState:
 
 
 def retiring(state: HostState, key: str, retire: Retire) -> HostState:
-    state.started(retire.release)
+    """A release that this host never had is retired already: after a restore nothing of the past runs here."""
     entry = state.entries.get(key)
     ran = retire.release in state.wanted
     answer = entry.answer if entry else Effect("kept", previous=retire.release if ran else None)
