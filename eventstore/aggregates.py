@@ -17,12 +17,13 @@ from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 import msgspec
 
 from eventstore.envelope import NO_HASH, Recorded, StreamId
-from eventstore.errors import EventStoreError, HistoryBroken
+from eventstore.errors import EventStoreError
 from eventstore.snapshots import Snapshot, Snapshots, fingerprint_of
 from eventstore.store import EventStore
 
-SNAPSHOT_EVERY: Final = 200
-"""Events between two snapshots of a stream. Shorter streams are folded with one read, without a look for one."""
+SNAPSHOT_EVERY: Final = 50
+"""Events between two snapshots of a stream: as many are folded at most that may lie scattered over the whole log,
+where each costs the server a block to read and unpack."""
 
 _SNAPSHOTS_AT_ONCE: Final = 32
 
@@ -122,19 +123,13 @@ class Aggregates:
         return self._fold(entry, events[1:])
 
     async def _load_cold(self, kind: Kind[Any], stream: StreamId, latest: bool) -> _Entry:
-        entry = _Entry(kind, 0, NO_HASH, kind.initial, 0)
-        events = await self._store.load(stream, limit=SNAPSHOT_EVERY, latest=latest)
-        if len(events) < SNAPSHOT_EVERY:
-            return self._fold(entry, events)
         snapshot = await self._restore(kind, stream)
         if snapshot is not None:
             caught_up = await self._catch_up(stream, snapshot)
             if caught_up is not None:
                 return caught_up
-        rest = await self._store.load(stream, after_version=len(events) - 1, latest=latest)
-        if rest and rest[0].hash != events[-1].hash:
-            raise HistoryBroken(f"{stream} changed while it was read")
-        return self._fold(entry, [*events, *rest[1:]])
+        entry = _Entry(kind, 0, NO_HASH, kind.initial, 0)
+        return self._fold(entry, await self._store.load(stream, latest=latest))
 
     async def _restore(self, kind: Kind[Any], stream: StreamId) -> _Entry | None:
         found = await self._snapshots.load(stream, self._fingerprint(kind))
