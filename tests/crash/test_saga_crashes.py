@@ -10,7 +10,6 @@ import os
 import random
 import signal
 import threading
-import time
 
 import pytest
 
@@ -39,7 +38,8 @@ MATRIX = [
     for number in range(1, count + 1)
 ]
 SEED = int(os.environ.get("SAGACITY_CRASH_SEED", "20261121"))
-SAMPLE = random.Random(SEED).sample(MATRIX, 8)
+random.Random(SEED).shuffle(MATRIX)
+SAMPLE = MATRIX[:8]
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ async def _at_rest(core, platform, case, new, old):
     try:
         await assert_right_end(core, platform, case, new, old)
     except AssertionError:
-        return time.monotonic() < 0
+        return False
     return True
 
 
