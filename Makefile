@@ -1,8 +1,10 @@
 # Everything here needs Python 3.11+, pip and make; uv is fetched by pip when it is missing.
-PYTHON ?= python3
+PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13 python3.14 python,$(shell \
+	$(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)) python3)
 VENV := .venv
 STAMP := $(VENV)/.installed
-UV := $(shell command -v uv 2>/dev/null)
+OWN_UV := $(VENV)/uv/bin/uv
+UV := $(or $(shell command -v uv 2>/dev/null),$(OWN_UV))
 RUN := $(VENV)/bin/
 
 .DEFAULT_GOAL := help
@@ -13,19 +15,15 @@ help: ## Show what can be made
 
 setup: $(STAMP) ## Create .venv with exactly the locked packages
 
-$(STAMP): requirements.lock pyproject.toml
-ifeq ($(UV),)
-	$(PYTHON) -m venv $(VENV)/uv
-	$(VENV)/uv/bin/pip install --quiet 'uv>=0.9'
-	$(VENV)/uv/bin/uv venv --quiet --allow-existing --python $(PYTHON) $(VENV)
-	VIRTUAL_ENV=$(VENV) $(VENV)/uv/bin/uv pip sync --quiet --require-hashes requirements.lock
-	VIRTUAL_ENV=$(VENV) $(VENV)/uv/bin/uv pip install --quiet --no-deps --editable .
-else
-	uv venv --quiet --allow-existing --python $(PYTHON) $(VENV)
-	VIRTUAL_ENV=$(VENV) uv pip sync --quiet --require-hashes requirements.lock
-	VIRTUAL_ENV=$(VENV) uv pip install --quiet --no-deps --editable .
-endif
+$(STAMP): requirements.lock pyproject.toml | $(UV)
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
+	VIRTUAL_ENV=$(VENV) $(UV) pip sync --quiet --require-hashes requirements.lock
+	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps --editable .
 	@touch $(STAMP)
+
+# Not into an environment of its own: `python -m venv` needs ensurepip, which some systems ship apart from Python.
+$(OWN_UV):
+	$(PYTHON) -m pip install --quiet --upgrade --target $(VENV)/uv 'uv>=0.9'
 
 demo: setup ## Bring the platform up and tell the story of a deployment, on real input
 	$(RUN)sagacity demo --exit
@@ -57,8 +55,8 @@ bench: setup ## Every benchmark beside its peer or limit, in one run
 docs: setup ## Generate the event catalogue (AsyncAPI) and the API reference (OpenAPI)
 	$(RUN)sagacity docs --out docs/reference
 
-lock: ## Lock the newest allowed packages, with hashes
-	uv pip compile --quiet --universal --generate-hashes --group dev pyproject.toml --output-file requirements.lock
+lock: | $(UV) ## Lock the newest allowed packages, with hashes
+	$(UV) pip compile --quiet --universal --generate-hashes --group dev pyproject.toml --output-file requirements.lock
 
 clean: ## Remove what the two commands made
 	rm -rf $(VENV) .sagacity .pytest_cache .ruff_cache .hypothesis

@@ -23,6 +23,7 @@ from api.links import API, path_of
 from api.metrics import COMMAND_SECONDS, count_command
 from api.problems import CONTENT_TYPE, RETRY_AFTER, BodyRefused, NotFound, Problem, problem_of, refusal_of
 from api.services import Services
+from api.waiting import MinPosition, Wait, log_reached
 from eventstore.errors import LogUnavailable
 from handlers.command import CausedEvent, CommandRequest, Outcome
 from handlers.command_handler import CommandHandler
@@ -230,8 +231,9 @@ def commands_router(services: Services) -> Router:
         return Response(_encode(reply.content), status_code=reply.status, media_type=kind, headers=headers)
 
     @get("/commands/{command_id:str}", summary="What became of a command", tags=["commands"])
-    async def outcome(command_id: FromPath[str]) -> Response[Any]:
+    async def outcome(command_id: FromPath[str], min_position: MinPosition = None, wait: Wait = 5.0) -> Response[Any]:
         """The recorded outcome, straight from the log."""
+        known = await log_reached(services, min_position, wait)
         found = await services.handler.outcome(command_id)
         if found is None:
             raise NotFound(f"no command {command_id[:100]!r} was ever recorded")
@@ -239,6 +241,6 @@ def commands_router(services: Services) -> Router:
         body |= {"command": found.command, "time": found.time}
         if found.outcome == "refused":
             body |= {"refusal": found.refusal, "reason": found.reason}
-        return Response(body, headers={"X-Position": str(found.position)})
+        return Response(body, headers={"X-Position": str(max(known, found.position))})
 
     return Router("/", route_handlers=[send, outcome])

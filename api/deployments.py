@@ -15,8 +15,9 @@ from litestar.response import Stream
 from api.events import NDJSON
 from api.links import link, path_of
 from api.problems import NotFound
-from api.queries import Limit, MinPosition, Wait, check_id, reached
+from api.queries import Limit, check_id
 from api.services import Services
+from api.waiting import MinPosition, Wait, reached
 from projections.queries import MAX_LIMIT
 from sagas.targets.port import TargetError
 
@@ -44,10 +45,16 @@ def deployment_router(services: Services) -> Router:
 
     @get("/deployments/{id:str}/logs", summary="What the release wrote", tags=["deployments"])
     async def logs(
-        id: FromPath[str], after: AfterLine = 0, limit: Limit = MAX_LIMIT, follow: Follow = False
+        id: FromPath[str],
+        after: AfterLine = 0,
+        limit: Limit = MAX_LIMIT,
+        follow: Follow = False,
+        min_position: MinPosition = None,
+        wait: Wait = 5.0,
     ) -> Response[Any]:
         """Lines above number `after`, oldest first; with `follow` as NDJSON, for as long as you listen."""
         check_id("deployments", id)
+        await reached(services, "deployments", min_position, wait)
         deployment = await services.models.row("deployments", id)
         if deployment is None:
             raise NotFound(f"there is nothing called {id!r} among the deployments")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -15,15 +16,13 @@ from api.links import API, link
 from api.live import EventFilter
 from api.problems import NotAcceptable
 from api.services import Services
+from api.trail import pages, scan
+from api.waiting import MinPosition, Wait, log_reached
 from eventstore.envelope import Recorded
 from eventstore.store import EventStore
 from eventstore.subjects import is_valid_id
 from projections.queries import BadQuery, read_time
 
-_SCAN: Final = 50_000
-"""Events looked at for one page; a filter that matches little gives its page a `next` link to go on from there."""
-
-_PAGE: Final = 100
 MAX_LIMIT: Final = 1_000
 NDJSON: Final = "application/x-ndjson"
 _POSITION: Final = re.compile(r"[0-9]{1,18}")
@@ -93,33 +92,6 @@ def _wrong(name: str, text: str | None) -> list[tuple[str, str]]:
     return [(name, f"{part[:100]!r} is no {name}") for part in parts if not is_valid_id(part.replace(".", "", dots))]
 
 
-async def scan(
-    store: EventStore, after: int, until: int | None, chosen: EventFilter, limit: int
-) -> tuple[list[Recorded], int, bool]:
-    """(matching events, where the look ended, whether there may be more)."""
-    found: list[Recorded] = []
-    position, looked = after, 0
-    while looked < _SCAN:
-        page = await store.read(position, min(1_000, max(limit, 100)), category=only_category(chosen))
-        for event in page:
-            if until is not None and event.position > until:
-                return found, position, False
-            position = event.position
-            looked += 1
-            if chosen.matches(event):
-                found.append(event)
-                if len(found) == limit:
-                    return found, position, True
-        if not page:
-            return found, position, False
-    return found, position, True
-
-
-def only_category(chosen: EventFilter) -> str | None:
-    """The log can be read one category at a time, without the rest."""
-    return chosen.category if chosen.category and "," not in chosen.category else None
-
-
 def wants_ndjson(accept: str) -> bool:
     """Raises NotAcceptable when the caller takes neither NDJSON nor JSON."""
     if NDJSON in accept or "application/ndjson" in accept:
@@ -139,17 +111,20 @@ def events_router(services: Services) -> Router:
         event_type: Type = None,
         correlation_id: Correlation = None,
         limit: Limit = None,
+        min_position: MinPosition = None,
+        wait: Wait = 5.0,
     ) -> Response[Any]:
         """Every event, oldest first. `Accept: application/x-ndjson` streams all of it."""
         _check_names(request.query_params)
         ndjson = wants_ndjson(request.headers.get("accept", ""))
         chosen = read_filter(category, event_type, correlation_id)
+        known = await log_reached(services, min_position, wait)
         start = await position_of(services.store, after, "after") or 0
         end = await position_of(services.store, until, "until")
         if ndjson:
-            head = (await services.store.state()).last
-            lines = _lines(services.store, start, head if end is None else min(end, head), chosen, limit)
-            return Stream(lines, media_type=NDJSON, headers={"X-Position": str(head)})
+            head = max(known, (await services.store.state()).last)
+            matching = pages(services.store, start, head if end is None else min(end, head), chosen, limit)
+            return Stream(_lines(matching), media_type=NDJSON, headers={"X-Position": str(head)})
         found, reached, more = await scan(services.store, start, end, chosen, limit or 100)
         query = {
             "until": until,
@@ -161,7 +136,7 @@ def events_router(services: Services) -> Router:
         links = {"self": link(f"{API}/events", after=after, **query)}
         if more:
             links["next"] = link(f"{API}/events", after=reached, **query)
-        position = max(services.live.position, found[-1].position if found else 0)
+        position = max(known, found[-1].position if found else 0)
         return Response(page_of(found, links), media_type="application/json", headers={"X-Position": str(position)})
 
     return Router("/", route_handlers=[trail])
@@ -175,17 +150,7 @@ def _check_names(query: Mapping[str, Any]) -> None:
         raise BadQuery(unknown)
 
 
-async def _lines(
-    store: EventStore, start: int, end: int, chosen: EventFilter, limit: int | None
-) -> AsyncGenerator[bytes]:
-    """A page of the log at a time, so that memory does not grow with the log."""
-    position, left = start, limit
-    while position < end and (left is None or left > 0):
-        page = await store.read(position, _PAGE, category=only_category(chosen))
-        if not page:
-            return
-        position = page[-1].position
-        events = [event for event in page if event.position <= end and chosen.matches(event)][:left]
-        left = None if left is None else left - len(events)
-        if events:
+async def _lines(matching: AsyncGenerator[list[Recorded]]) -> AsyncGenerator[bytes]:
+    async with aclosing(matching) as pages_of_it:
+        async for events in pages_of_it:
             yield b"".join(document(event) + b"\n" for event in events)

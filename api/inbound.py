@@ -12,6 +12,8 @@ from api.links import API, link, path_of
 from api.problems import NotFound
 from api.queries import check_accept, check_id, history
 from api.services import Services
+from api.trail import page_above
+from api.waiting import MinPosition, Wait, log_reached
 from domain import inbound
 from eventstore.envelope import Recorded, StreamId
 from handlers.routes import Route
@@ -29,12 +31,19 @@ Limit = Annotated[int, QueryParameter(ge=1, le=200, description="Items on a page
 
 def inbound_router(services: Services) -> Router:
     @get("/", summary="List events from outside", operation_id="list_inbound")
-    async def listed(status: Status = None, after: After = 0, limit: Limit = 50) -> Response[Any]:
+    async def listed(
+        status: Status = None,
+        after: After = 0,
+        limit: Limit = 50,
+        min_position: MinPosition = None,
+        wait: Wait = 5.0,
+    ) -> Response[Any]:
         """The one that waits longest first. An event shows where its last change stands in the log."""
+        known = await log_reached(services, min_position, wait)
         items: list[dict[str, Any]] = []
         position, more, looked = after, True, 0
         while more and len(items) < limit and looked < _SCAN:
-            page = await services.store.read(position, 500, category=_CATEGORY)
+            page = await page_above(services.store, position, 500, _CATEGORY)
             more = bool(page)
             for event in page:
                 position, looked = event.position, looked + 1
@@ -46,23 +55,24 @@ def inbound_router(services: Services) -> Router:
         links = {"self": link(path, status=status, after=after or None, limit=limit)}
         if more:
             links["next"] = link(path, status=status, after=position, limit=limit)
-        return Response({"items": items, "_links": links})
+        return Response({"items": items, "_links": links}, headers={"X-Position": str(known)})
 
     @get("/{id:str}", summary="An event from outside", operation_id="get_inbound")
-    async def one(id: FromPath[str]) -> Response[Any]:
+    async def one(id: FromPath[str], min_position: MinPosition = None, wait: Wait = 5.0) -> Response[Any]:
         """Its status, its original and, when it is parked, why; `_actions` offers the retry."""
         check_id("events from outside", id)
-        found = await services.store.load(StreamId(_CATEGORY, id))
+        known = await log_reached(services, min_position, wait)
+        found = await services.store.load(StreamId(_CATEGORY, id), latest=True)
         if not found:
             raise NotFound(f"there is no event from outside called {id!r}")
-        return Response(_told(services, found[-1]), headers={"X-Position": str(found[-1].position)})
+        return Response(_told(services, found[-1]), headers={"X-Position": str(max(known, found[-1].position))})
 
     handlers = [listed, one, history(services, "events from outside", _CATEGORY)]
     return Router("/inbound", route_handlers=handlers, tags=["inbound"], before_request=check_accept)
 
 
 async def _is_last(services: Services, event: Recorded) -> bool:
-    return await services.store.reader.event(event.stream, event.version + 1) is None
+    return await services.store.reader.event(event.stream, event.version + 1, leader=True) is None
 
 
 def _told(services: Services, event: Recorded) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from api import examples
 from api.commands import CommandAnswer
 from api.links import API
 from api.problems import CONTENT_TYPE, STANDARD, Problem
-from api.publishing import Verdict
+from api.publishing import Published
 from api.resources import RESOURCES
 from api.schemas import (
     LINKS,
@@ -85,7 +85,7 @@ def openapi_document(app: Litestar, routes: Mapping[str, Route]) -> Document:
 def _schemas() -> Document:
     """Every struct that an answer is made of."""
     rows = [table.row for model in READ_MODELS for table in model.tables]
-    others = [Problem, CommandAnswer, Verdict, Health, ProjectionStatus, TimelineEntry, LogLine, Envelope]
+    others = [Problem, CommandAnswer, Published, Health, ProjectionStatus, TimelineEntry, LogLine, Envelope]
     _, found = msgspec.json.schema_components([*rows, *(each for each in others if each not in rows)], ref_template=REF)
     actions = {
         "type": "object",
@@ -168,8 +168,8 @@ def _describe_inbound(paths: Document) -> None:
     names = {"ce-specversion": "Binary mode: `1.0`, then the body is the data"}
     names |= {f"ce-{name}": "Binary mode" for name in ("id", "source", "type")}
     publish["parameters"] = [header(name, text) for name, text in names.items()]
-    verdict = {"id": "1", "accepted": True, "subject": "in.ci.build-finished"}
-    _answer(paths, f"{API}/events", list_of(ref("Verdict")), [verdict], "post", "202")
+    published = {"id": "1", "subject": "in.ci.build-finished"}
+    _answer(paths, f"{API}/events", list_of(ref("Published")), [published], "post", "202")
 
 
 _INBOUND_ALWAYS: Final = frozenset({"id", "status", "since", "position", "_links", "_actions"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -12,7 +12,8 @@ from litestar import Request, Router, post
 from api.bodies import check_text, where_malformed
 from api.problems import BodyRefused
 from api.services import Services
-from handlers.inbound import MAX_EVENT, InvalidCloudEvent
+from handlers.command import Fault
+from handlers.inbound import MAX_EVENT, InvalidCloudEvent, parse
 
 MAX_BATCH: Final = 4_000_000
 """Bytes of a whole batch; each of its events is limited by itself."""
@@ -21,17 +22,11 @@ _STRUCTURED: Final = frozenset({"application/cloudevents+json", "application/jso
 _BATCH: Final = "application/cloudevents-batch+json"
 
 
-class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of one published event."""
+class Published(msgspec.Struct, frozen=True):
+    """One event that is stored, and the subject it is stored under."""
 
     id: str
-    accepted: bool
-    subject: str | None = None
-    reason: str | None = None
-
-
-class _Identified(msgspec.Struct):
-    id: str = ""
+    subject: str
 
 
 def publishing_router(services: Services) -> Router:
@@ -42,10 +37,16 @@ def publishing_router(services: Services) -> Router:
         tags=["events"],
         request_max_body_size=MAX_BATCH,
     )
-    async def publish(request: Request[Any, Any, Any]) -> list[Verdict]:
-        """One event, structured or binary (`ce-…` headers), or a batch. Stored first, handled afterwards."""
+    async def publish(request: Request[Any, Any, Any]) -> list[Published]:
+        """One event, structured or binary (`ce-…` headers), or a batch. Stored first, handled afterwards.
+
+        Where one is no CloudEvent, none is stored, and the answer names every fault of every event.
+        """
         documents = documents_of(await request.body(), request.headers)
-        return [await _publish(services, each) for each in documents]
+        ids = _checked(documents)
+        return [
+            Published(id, await services.publish_inbound(document)) for id, document in zip(ids, documents, strict=True)
+        ]
 
     return Router("/", route_handlers=[publish])
 
@@ -91,17 +92,16 @@ def _from_binary(body: bytes, kind: str, headers: Mapping[str, str]) -> bytes:
     return msgspec.json.encode(event)
 
 
-async def _publish(services: Services, raw: bytes) -> Verdict:
-    id = _id_of(raw)
-    try:
-        return Verdict(id, True, await services.publish_inbound(raw))
-    except InvalidCloudEvent as invalid:
-        return Verdict(id, False, reason=str(invalid))
-
-
-def _id_of(raw: bytes) -> str:
-    """Whatever is wrong with the event, its verdict should name it."""
-    try:
-        return msgspec.json.decode(raw, type=_Identified).id
-    except msgspec.DecodeError:
-        return ""
+def _checked(documents: Sequence[bytes]) -> list[str]:
+    """Their ids. Raises InvalidCloudEvent; in a batch the faults say which event they are of, counted from 0."""
+    ids: list[str] = []
+    faults: list[Fault] = []
+    for number, document in enumerate(documents):
+        try:
+            ids.append(parse(document).id)
+        except InvalidCloudEvent as invalid:
+            place = f"/{number}" if len(documents) > 1 else ""
+            faults += [Fault(place + fault.where, fault.what) for fault in invalid.faults]
+    if faults:
+        raise InvalidCloudEvent(faults)
+    return ids

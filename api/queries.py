@@ -17,24 +17,18 @@ from api.links import API, link, path_of
 from api.problems import NotAcceptable, NotFound
 from api.resources import RESOURCES, Resource, single
 from api.services import Services
+from api.waiting import LAST_POSITION, MinPosition, Wait, log_reached, reached
 from eventstore.envelope import StreamId
 from eventstore.subjects import is_valid_id
 from projections.queries import DEFAULT_LIMIT, MAX_LIMIT, BadQuery, read_time
 
 _RESERVED: Final = frozenset({"limit", "cursor", "min_position", "wait"})
-_LONGEST_WAIT: Final = 30.0
-_LAST: Final = 2**63 - 1
 _JSON: Final = re.compile(r"application/(\*|json|problem\+json)|\*/\*", re.IGNORECASE)
 
 Limit = Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT, description="Items on a page")]
 Cursor = Annotated[str | None, QueryParameter(description="From the `next` link of the page before")]
-MinPosition = Annotated[
-    int | None,
-    QueryParameter(ge=0, le=_LAST, description="Wait until the read model knows this position"),
-]
-Wait = Annotated[float, QueryParameter(ge=0, le=_LONGEST_WAIT, description="Seconds to wait for `min_position`")]
 AsOf = Annotated[str | None, QueryParameter(description="A position or an RFC 3339 time: the state it had then")]
-AfterVersion = Annotated[int, QueryParameter(ge=0, le=_LAST, description="A version: only what comes after")]
+AfterVersion = Annotated[int, QueryParameter(ge=0, le=LAST_POSITION, description="A version: only what comes after")]
 
 
 def query_routers(services: Services) -> list[Router]:
@@ -113,18 +107,25 @@ def _one(services: Services, resource: Resource) -> HTTPRouteHandler:
 
 def history(services: Services, name: str, category: str) -> HTTPRouteHandler:
     @get("/{id:str}/events", summary=f"History of one of the {name}", operation_id=f"history_of_{category}")
-    async def events(id: FromPath[str], after: AfterVersion = 0, limit: Limit = MAX_LIMIT) -> Response[Any]:
+    async def events(
+        id: FromPath[str],
+        after: AfterVersion = 0,
+        limit: Limit = MAX_LIMIT,
+        min_position: MinPosition = None,
+        wait: Wait = 5.0,
+    ) -> Response[Any]:
         """Oldest first, straight from the log. `after` is a version of the stream."""
         check_id(name, id)
+        known = await log_reached(services, min_position, wait)
         stream = StreamId(category, id)
-        found = await services.store.load(stream, after_version=after, limit=limit + 1)
-        if not found and (after == 0 or not await services.store.reader.event(stream, 1)):
+        found = await services.store.load(stream, after_version=after, limit=limit + 1, latest=True)
+        if not found and (after == 0 or not await services.store.reader.event(stream, 1, leader=True)):
             raise NotFound(f"there is nothing called {id!r} among the {name}")
         path = f"{path_of(category, id)}/events"
         links = {"self": link(path, after=after or None, limit=limit)}
         if len(found) > limit:
             links["next"] = link(path, after=found[limit - 1].version, limit=limit)
-        position = max(services.live.position, found[-1].position if found else 0)
+        position = max(known, found[-1].position if found else 0)
         body = page_of(found[:limit], links)
         return Response(body, media_type="application/json", headers={"X-Position": str(position)})
 
@@ -137,13 +138,6 @@ def filters_of(request: Request[Any, Any, Any]) -> Mapping[str, str]:
     if twice:
         raise BadQuery([(name[:100], "is given more than once") for name in sorted(set(twice))])
     return {name: value for name, value in request.query_params.items() if name not in _RESERVED}
-
-
-async def reached(services: Services, name: str, wanted: int | None, wait: float) -> int:
-    """Wait if asked to; the position the answer is at least as new as. Raises NotReached."""
-    if wanted is not None:
-        await services.models.wait_for(name, wanted, wait)
-    return await services.models.position(name)
 
 
 def check_id(name: str, id: str) -> None:

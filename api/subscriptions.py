@@ -37,7 +37,7 @@ def subscriptions_router(services: Services) -> Router:
         """
         chosen = read_filter(category, event_type, correlation_id)
         last = request.headers.get("last-event-id") or after
-        start = await position_of(services.store, last, "last-event-id" if last != after else "after")
+        start = await _start(services, last, "last-event-id" if last != after else "after")
         return Stream(
             _server_sent(services.live, start, chosen),
             media_type="text/event-stream",
@@ -55,7 +55,7 @@ def subscriptions_router(services: Services) -> Router:
         await socket.accept()
         try:
             chosen = read_filter(category, event_type, correlation_id)
-            start = await position_of(services.store, after, "after")
+            start = await _start(services, after, "after")
         except BadQuery as error:
             return await socket.close(code=_POLICY, reason=str(error)[:100])
         except Exception:
@@ -63,6 +63,17 @@ def subscriptions_router(services: Services) -> Router:
         await _until_closed(socket, services.live, start, chosen)
 
     return Router("/", route_handlers=[stream, live])
+
+
+async def _start(services: Services, text: str | None, name: str) -> int | None:
+    """Raises BadQuery beyond the end of the log: who waits there has seen events that the log no longer has, and
+    would hear nothing for a long time, and then something else."""
+    start = await position_of(services.store, text, name)
+    if start is not None and start > services.live.position:
+        end = (await services.store.state()).last
+        if start > end:
+            raise BadQuery([(name, f"the log ends at {end}: it is not the one in which {start} was seen")])
+    return start
 
 
 async def _server_sent(live: Live, start: int | None, chosen: EventFilter) -> AsyncGenerator[bytes]:

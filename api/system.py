@@ -17,6 +17,7 @@ from api.links import API, path_of
 from api.problems import NotFound
 from api.queries import history
 from api.services import Services
+from api.waiting import MinPosition, Wait, log_reached
 from eventstore.errors import LogMisconfigured, LogMissing
 from handlers.command import CommandRequest
 from projections.queries import ProjectionStatus
@@ -42,14 +43,17 @@ def system_routers(services: Services) -> tuple[list[Router], Router]:
     """(under /api/v1, at the root)"""
 
     @get("/projections", summary="Position and lag of every read model")
-    async def projections() -> Response[list[ProjectionStatus]]:
+    async def projections(min_position: MinPosition = None, wait: Wait = 5.0) -> Response[list[ProjectionStatus]]:
+        """`min_position` waits for the log, not for the read models: how far they are behind is what this tells."""
+        await log_reached(services, min_position, wait)
         statuses = await services.models.statuses()
         head = max((status.head for status in statuses), default=services.live.position)
         return Response(statuses, headers={"X-Position": str(head)})
 
     @get("/projections/{name:str}", summary="Position and lag of one read model")
-    async def projection(name: FromPath[str]) -> Response[Any]:
+    async def projection(name: FromPath[str], min_position: MinPosition = None, wait: Wait = 5.0) -> Response[Any]:
         """With the rebuild under way, or the report of the last one."""
+        await log_reached(services, min_position, wait)
         for status in await services.models.statuses():
             if status.name == name:
                 body: dict[str, Any] = msgspec.to_builtins(status)

@@ -24,6 +24,7 @@ from eventstore.subjects import is_valid_id
 from handlers.command import Caller, CausedEvent, CommandRequest, Directive, Fault, InvalidCommand, Outcome
 from handlers.resolve import resolve
 from handlers.routes import Route
+from handlers.text import one_line
 
 _ATTEMPTS: Final = 50
 _json = msgspec.json.Encoder()
@@ -113,7 +114,7 @@ class CommandHandler:
             route.decider,
             StreamId(route.decider.category, request.stream_id or new_id()),
             command,
-            _on_one_line(request.data),
+            one_line(request.data),
             request.expected_version,
             _context(caller, command_id),
         )
@@ -259,11 +260,6 @@ def _caused(events: Sequence[record.EventReference], recorded_at: int) -> list[C
     """A command's events stand right before its record, in order."""
     first = recorded_at - len(events)
     return [CausedEvent(e.type, e.stream, e.version, first + i) for i, e in enumerate(events)]
-
-
-def _on_one_line(data: bytes) -> bytes:
-    """An event is one line wherever lines are counted: NDJSON, SSE, exports. White space is all that changes."""
-    return msgspec.json.format(data, indent=-1) if b"\n" in data or b"\r" in data else data
 
 
 def _faults(request: CommandRequest) -> list[Fault]:

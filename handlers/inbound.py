@@ -24,7 +24,9 @@ from eventstore.catalogue import tag_of
 from eventstore.connection import Connection
 from eventstore.envelope import recorded
 from eventstore.errors import EventStoreError, LogUnavailable, WriteTooLarge
-from eventstore.streams import EVENTS, ask, error_code
+from eventstore.store import EventStore
+from eventstore.streams import ask, error_code
+from eventstore.subjects import category_filter
 from handlers.command import Caller, CommandRequest, Directive, Fault, InvalidCommand
 from handlers.command_handler import CommandHandler
 from handlers.text import nul_faults, one_line
@@ -214,7 +216,7 @@ async def _as_it_came(message: NatsMessage) -> bytes:
     return message.body
 
 
-async def run_inbound(nats_url: str, inbox: Inbox) -> None:
+async def run_inbound(nats_url: str, inbox: Inbox, store: EventStore) -> None:
     """Consume for ever. One message at a time, acknowledged when it is on the record."""
     broker = NatsBroker(nats_url.split(","), max_reconnect_attempts=-1, reconnect_time_wait=1, logger=None)
 
@@ -239,9 +241,9 @@ async def run_inbound(nats_url: str, inbox: Inbox) -> None:
             await message.ack()
 
     @broker.subscriber(
-        "evt.inbound.>",
+        category_filter(store.location, inbound.inbound.category),
         durable="inbound-retries",
-        stream=JStream(EVENTS, declare=False),
+        stream=JStream(store.location.stream, declare=False),
         pull_sub=PullSub(batch_size=1, timeout=5.0),
         ack_policy=AckPolicy.MANUAL,
         decoder=_as_it_came,
@@ -251,10 +253,10 @@ async def run_inbound(nats_url: str, inbox: Inbox) -> None:
         event = recorded(message.raw_message.metadata.sequence.stream, message.raw_message.data)
         try:
             if event.type == RETRIED:
-                again = msgspec.json.decode(event.envelope.data, type=inbound.Retried)
+                again: inbound.Retried = store.decode(event)
                 headers = {ATTEMPT: str(again.attempt), IDENTITY: event.stream.id}
                 await broker.publish(again.document.encode(), again.subject, headers=headers, stream=STREAM)
-        except (NatsError, OSError, TimeoutError) as error:
+        except (EventStoreError, NatsError, OSError, TimeoutError) as error:
             log.warning("the retry of %s waits: %s", event.stream.id, error)
             await message.nack(delay=1)
         else:

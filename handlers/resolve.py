@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from domain import deployment, environment, stack
+from domain import deployment, environment, organization, stack
 from domain.decider import Decider, Refusal
 
 Load = Callable[[Decider[Any, Any, Any], str], Awaitable[Any]]
@@ -30,6 +30,10 @@ async def resolve(decider: Decider[Any, Any, Any], id: str, command: Any, load: 
     """What each aggregate is told. Most commands concern just one."""
     if isinstance(command, deployment.Request):
         return await _deployment_request(id, command, load)
+    if isinstance(command, stack.Register | environment.Register):
+        owner = await load(organization.organization, command.organization_id)
+        if isinstance(owner, organization.Unknown):
+            return Refusal("organization_not_found", f"there is no organization {command.organization_id}")
     return [Part(decider, id, command)]
 
 

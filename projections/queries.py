@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import contextlib
-import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
@@ -14,17 +11,15 @@ import asyncpg
 import msgspec
 
 from eventstore.envelope import StreamId
+from eventstore.errors import HistoryBroken
 from eventstore.store import EventStore
-from projections.live import CHANNEL
+from projections.progress import Progress
 from projections.projection import Projection, Table
 from projections.rows import row_of
 from projections.tables import META
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 500
-_FLOOR: Final = 0.25
-"""Seconds between looks at the checkpoints when no notification comes."""
-
 _STALLED: Final = 30.0
 
 
@@ -37,7 +32,7 @@ class BadQuery(Exception):
 
 
 class NotReached(Exception):
-    """A read model has not got that far in time."""
+    """A read model, or what is known here of the log, has not got that far in time."""
 
     def __init__(self, name: str, wanted: int, reached: int) -> None:
         super().__init__(f"{name} has reached position {reached}, not yet {wanted}")
@@ -81,8 +76,7 @@ class ReadModels:
         self._pool = pool
         self._store = store
         self._models = {model.name: model for model in models}
-        self._reached: dict[str, int] = {}
-        self._news = asyncio.Event()
+        self._progress = Progress(pool)
 
     def model(self, name: str) -> Projection:
         """Raises KeyError."""
@@ -131,24 +125,19 @@ class ReadModels:
         head = (await self._store.state()).last
         return [await self._status(dict(record), head) for record in records]
 
-    async def wait_for(self, name: str, position: int, timeout: float) -> None:
-        """Until the read model knows everything up to a position. Raises NotReached after `timeout` seconds."""
-        deadline = time.monotonic() + timeout
-        while self._reached.get(name, 0) < position:
-            self._news.clear()
-            self._reached[name] = await self.position(name)
-            if self._reached[name] >= position:
-                return
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                raise NotReached(name, position, self._reached[name])
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), min(_FLOOR, remaining))
+    async def wait_for(self, name: str, position: int, timeout: float) -> int:
+        """How far the read model has come, once it knows everything up to a position.
+
+        Raises NotReached after `timeout` seconds.
+        """
+        reached = await self._progress.wait_for(name, position, timeout)
+        if reached < position:
+            raise NotReached(name, position, reached)
+        return reached
 
     async def position(self, name: str) -> int:
         """How far the read model has come."""
-        record = await self._pool.fetchrow(f"SELECT position FROM {META}.checkpoint WHERE name = $1", name)
-        return record["position"] if record else 0
+        return await self._progress.position(name)
 
     async def counts(self, name: str, column: str) -> dict[str, int]:
         """Rows of the main table by the value of a column that is a filter."""
@@ -160,27 +149,25 @@ class ReadModels:
 
     async def listen(self) -> None:
         """Hear of new positions at once; until cancelled. Without it, waiting only looks from time to time."""
-        while True:
-            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
-                async with self._pool.acquire() as connection:
-                    await connection.add_listener(CHANNEL, self._on_news)
-                    while not connection.is_closed():
-                        await asyncio.sleep(0.5)
-            await asyncio.sleep(0.5)
-
-    def _on_news(self, *_: object) -> None:
-        self._news.set()
+        await self._progress.listen()
 
     def _table(self, name: str, table: str | None) -> Table[Any]:
         tables = self._models[name].tables
         return next((each for each in tables if each.name == table), tables[0])
 
+    async def _age_above(self, position: int) -> float:
+        """Seconds since the first event above a position; 0 where there is none, or none that can be read."""
+        try:
+            oldest = await self._store.read(position, 1)
+        except HistoryBroken:
+            return 0.0
+        return max(0.0, (datetime.now(UTC) - oldest[0].time).total_seconds()) if oldest else 0.0
+
     async def _status(self, record: Mapping[str, Any], head: int) -> ProjectionStatus:
         position: int = record["position"]
         lag_seconds = 0.0
         if position < head:
-            oldest = await self._store.read(position, 1)
-            lag_seconds = max(0.0, (datetime.now(UTC) - oldest[0].time).total_seconds()) if oldest else 0.0
+            lag_seconds = await self._age_above(position)
         state = record["state"]
         idle = (datetime.now(UTC) - record["updated_at"]).total_seconds()
         if record["rebuild_position"] is not None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from domain.projection import RebuildRequested
 from eventstore.catalogue import tag_of
@@ -24,6 +25,8 @@ from projections.rebuild import Rebuild, connected
 from projections.tables import Connection
 
 log = logging.getLogger(__name__)
+
+_Result = TypeVar("_Result")
 
 REBUILD_REQUESTED: Final = tag_of(RebuildRequested)
 _LOCK: Final = 7_203_114
@@ -64,7 +67,7 @@ class ProjectionRunner:
             except Exception as error:
                 if not is_outage(error):
                     raise
-                log.warning("the projections wait: %s", error or type(error).__name__)
+                log.warning("the projections wait: %s", str(error) or type(error).__name__)
             await pauses.take()
 
     async def _lead(self, pauses: _Pauses) -> None:
@@ -125,20 +128,42 @@ class ProjectionRunner:
             self._rebuilds[name] = asyncio.create_task(self._rebuild(name, self._live))
 
     async def _rebuild(self, name: str, live: LiveTables) -> None:
+        try:
+            while name in self._requests:
+                failure = await self._past_outages(f"the rebuild of {name}", lambda: self._build(name, live))
+                if failure is not None:
+                    give_up = partial(self._give_up, name, failure, self._requests.pop(name))
+                    await self._past_outages(f"the verdict on the rebuild of {name}", give_up)
+        except Exception:
+            log.exception("what became of the rebuild of %s could not be noted down", name)
+            self._requests.pop(name, None)
+        finally:
+            del self._rebuilds[name]  # whatever happens, whoever asks for it later is heard
+
+    async def _build(self, name: str, live: LiveTables) -> str | None:
+        """Why the rebuild failed; None when it did not. Raises outages."""
+        try:
+            await Rebuild(self._store, self._url, live.projections[name], live).run()
+        except Exception as error:
+            if is_outage(error):
+                raise
+            log.exception("the rebuild of %s failed; its live tables are untouched", name)
+            return str(error) or type(error).__name__
+        if self._requests[name] <= live.checkpoints[name].built_at:
+            del self._requests[name]
+        return None
+
+    async def _past_outages(self, what: str, work: Callable[[], Awaitable[_Result]]) -> _Result:
+        """Again from its beginning after each outage."""
         pauses = _Pauses()
-        while name in self._requests:
+        while True:
             try:
-                await Rebuild(self._store, self._url, live.projections[name], live).run()
-                if self._requests[name] <= live.checkpoints[name].built_at:
-                    del self._requests[name]
+                return await work()
             except Exception as error:
-                if is_outage(error):
-                    log.warning("the rebuild of %s starts over: %s", name, error or type(error).__name__)
-                    await pauses.take()
-                    continue
-                log.exception("the rebuild of %s failed; its live tables are untouched", name)
-                await self._give_up(name, f"{error or type(error).__name__}", self._requests.pop(name))
-        del self._rebuilds[name]
+                if not is_outage(error):
+                    raise
+                log.warning("%s starts over: %s", what, str(error) or type(error).__name__)
+                await pauses.take()
 
     async def _give_up(self, name: str, reason: str, requested_at: int) -> None:
         async with connected(self._url) as connection:

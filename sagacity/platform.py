@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from sagacity.embedded.nats_server import check_version_text, nats_service
 from sagacity.embedded.postgres import postgres_service
 from sagacity.embedded.service import Service, StartFailed
 from sagacity.embedded.supervisor import Supervisor, Tell
+from sagacity.one_host import only_host
 from sagacity.roles import RoleSettings
 from sagacity.settings import Settings
 from sagacity.wiring import initialise
@@ -50,8 +51,8 @@ async def running_platform(settings: Settings, tell: Tell) -> AsyncGenerator[Run
     """Start everything; leaving stops it, in reverse. Raises CannotStart, StartFailed, NotInitialised."""
     directory = DataDirectory(settings.data.expanduser().absolute())
     with directory.taken():
-        async with Supervisor(directory, tell) as supervisor:
-            running = await _start(settings, directory, supervisor)
+        async with AsyncExitStack() as claims, Supervisor(directory, tell) as supervisor:
+            running = await _start(settings, directory, supervisor, claims)
             _publish(running)
             try:
                 yield running
@@ -60,12 +61,15 @@ async def running_platform(settings: Settings, tell: Tell) -> AsyncGenerator[Run
                     (directory.run / name).unlink(missing_ok=True)
 
 
-async def _start(settings: Settings, directory: DataDirectory, supervisor: Supervisor) -> RunningPlatform:
+async def _start(
+    settings: Settings, directory: DataDirectory, supervisor: Supervisor, claims: AsyncExitStack
+) -> RunningPlatform:
     nats_url = settings.nats_url or await _own_nats(settings, directory, supervisor)
     await _ensure_log(settings, directory, nats_url)
-    database_url = settings.database_url or await _own_postgres(directory, supervisor)
-    if "saga" in settings.role or "api" in settings.role:
+    if "saga" in settings.role:
+        await claims.enter_async_context(only_host(nats_url, directory.path, ask=settings.nats_url is not None))
         await supervisor.start(_process_host(directory))
+    database_url = settings.database_url or await _own_postgres(directory, supervisor)
     port = settings.port or free_port()
     if "api" in settings.role:
         check_port(settings.host, port)
@@ -88,9 +92,9 @@ async def _start(settings: Settings, directory: DataDirectory, supervisor: Super
 
 
 async def _own_nats(settings: Settings, directory: DataDirectory, supervisor: Supervisor) -> str:
-    port = directory.remembered_port("nats-server")
-    await supervisor.start(nats_service(directory, port, settings.nats_server))
-    return f"nats://127.0.0.1:{port}"
+    service, url = nats_service(directory, directory.remembered_port("nats-server"), settings.nats_server)
+    await supervisor.start(service)
+    return url
 
 
 async def _own_postgres(directory: DataDirectory, supervisor: Supervisor) -> str:
@@ -134,25 +138,33 @@ def _process_host(directory: DataDirectory) -> Service:
 
 
 def _roles(roles: RoleSettings, directory: DataDirectory) -> Service:
-    ready_file = Path(roles.ready_file)
-    ready_file.unlink(missing_ok=True)
+    ready_file, settings_file = Path(roles.ready_file), directory.run / "roles.json"
+
+    def prepare() -> None:
+        ready_file.unlink(missing_ok=True)
+        _write_secret(settings_file, msgspec.json.encode(roles))
 
     async def ready() -> bool:
-        if "api" not in roles.roles:
-            return ready_file.exists()
-        with contextlib.suppress(httpx.HTTPError):
-            async with httpx.AsyncClient() as client:
-                answer = await client.get(f"http://{roles.local_host}:{roles.port}/health/startup", timeout=2)
-                return answer.status_code == 200
-        return False
+        return ready_file.exists() and ("api" not in roles.roles or await _answers(roles))
 
-    command = (sys.executable, "-m", "sagacity", "role", msgspec.json.encode(roles).decode())
-    return Service("roles", command, ready)
+    return Service("roles", (sys.executable, "-m", "sagacity", "role", str(settings_file)), ready, prepare=prepare)
+
+
+async def _answers(roles: RoleSettings) -> bool:
+    with contextlib.suppress(httpx.HTTPError):
+        async with httpx.AsyncClient() as client:
+            answer = await client.get(f"http://{roles.local_host}:{roles.port}/health/startup", timeout=2)
+            return answer.status_code == 200
+    return False
 
 
 def _publish(running: RunningPlatform) -> None:
-    """For the command line and other tools on this machine. The URL of the database holds a password."""
+    """For the command line and other tools on this machine. The URLs of the servers hold passwords."""
     for name, value in (("url", running.url), ("nats_url", running.nats_url), ("database_url", running.database_url)):
-        file = running.directory.run / name
-        file.touch(mode=0o600)
-        file.write_text(value)
+        _write_secret(running.directory.run / name, value.encode())
+
+
+def _write_secret(file: Path, content: bytes) -> None:
+    """For this user's eyes only; on a command line everybody could read it."""
+    file.touch(mode=0o600)
+    file.write_bytes(content)

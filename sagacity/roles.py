@@ -6,11 +6,11 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 import msgspec
@@ -23,19 +23,20 @@ from api.live import Live
 from api.requests import command_answers
 from api.services import Services
 from api.serving import serve
-from domain.environment import Target
 from eventstore.tasks import end_tasks
 from handlers.inbound import Inbox, publish, run_inbound
 from handlers.requests import answer_requests
-from projections.deployments import Deployment
 from projections.queries import ReadModels
 from projections.read_models import READ_MODELS
 from projections.runner import ProjectionRunner
+from sagacity.release_logs import LogsOfReleases
 from sagacity.wiring import Core, open_core, saga_runner, targets
-from sagas.deployment import effect_key
 from sagas.rollout import RetryPolicy, TargetOf
 
 log = logging.getLogger(__name__)
+
+_STAND_BY: Final = 5.0
+"""Seconds until a projector without tables counts as ready too: it stands by, or waits for PostgreSQL."""
 
 
 class RoleSettings(msgspec.Struct, frozen=True):
@@ -68,12 +69,13 @@ async def run_roles(settings: RoleSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with open_core(settings.nats_url) as core:
-        running = [asyncio.create_task(work) for work in _work(settings, core, stop)]
-        _announce(settings)
+        work, ready = _work(settings, core, stop)
+        running = [asyncio.create_task(each) for each in work]
+        announcing = asyncio.create_task(_announce(settings, ready))
         stopping = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait({stopping, *running}, return_when=asyncio.FIRST_COMPLETED)
         stop.set()
-        await end_tasks(*running)
+        await end_tasks(announcing, *running)
         for task in done - {stopping}:
             task.result()
 
@@ -84,24 +86,34 @@ def _calm_the_collector() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-def _announce(settings: RoleSettings) -> None:
+async def _announce(settings: RoleSettings, ready: list[Coroutine[Any, Any, Any]]) -> None:
+    """That the api listens is for others to see; what the rest says of itself is told by the file."""
+    await asyncio.gather(*ready)
     if settings.ready_file:
         Path(settings.ready_file).touch()
 
 
-def _work(settings: RoleSettings, core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
+def _work(
+    settings: RoleSettings, core: Core, stop: asyncio.Event
+) -> tuple[list[Coroutine[Any, Any, None]], list[Coroutine[Any, Any, Any]]]:
+    """(what runs, what ends when it is ready)"""
     target_of = targets(Path(settings.process_host))
-    retries = RetryPolicy(settings.retry_attempts, settings.retry_first, settings.retry_longest)
     work: list[Coroutine[Any, Any, None]] = []
+    ready: list[Coroutine[Any, Any, Any]] = []
     if "api" in settings.roles:
         work.append(_api(settings, core, target_of, stop))
     if "projector" in settings.roles:
-        work.append(ProjectionRunner(core.store, settings.database_url, READ_MODELS).run())
+        projector = ProjectionRunner(core.store, settings.database_url, READ_MODELS)
+        work.append(projector.run())
+        ready.append(asyncio.wait({asyncio.ensure_future(projector.ready.wait())}, timeout=_STAND_BY))
     if "saga" in settings.roles:
-        work.append(saga_runner(core, target_of, retries).run())
+        retries = RetryPolicy(settings.retry_attempts, settings.retry_first, settings.retry_longest)
+        sagas = saga_runner(core, target_of, retries)
+        work.append(sagas.run())
+        ready.append(sagas.ready.wait())
     if "worker" in settings.roles:
-        work.append(run_inbound(settings.nats_url, Inbox(core.handler)))
-    return work
+        work.append(run_inbound(settings.nats_url, Inbox(core.handler), core.store))
+    return work, ready
 
 
 async def _api(settings: RoleSettings, core: Core, target_of: TargetOf, stop: asyncio.Event) -> None:
@@ -115,28 +127,13 @@ async def _api(settings: RoleSettings, core: Core, target_of: TargetOf, stop: as
 
 @asynccontextmanager
 async def _services(settings: RoleSettings, core: Core, target_of: TargetOf) -> AsyncGenerator[Services]:
-    pool = await _pool(settings.database_url)
+    # Without connections to begin with: commands need none, and queries say 503 while PostgreSQL is away.
+    pool = await asyncpg.create_pool(settings.database_url, min_size=0, max_size=10, timeout=5, command_timeout=30)
     models, live = ReadModels(pool, core.store, READ_MODELS), Live(core.store)
     background = [asyncio.create_task(models.listen()), asyncio.create_task(live.run())]
+    logs = LogsOfReleases(core.store, target_of)
     try:
-        yield Services(
-            core.store, core.handler, models, pool, live, partial(_logs, target_of), partial(publish, core.connection)
-        )
+        yield Services(core.store, core.handler, models, pool, live, logs, partial(publish, core.connection))
     finally:
         await end_tasks(*background)
         pool.terminate()
-
-
-async def _pool(url: str) -> asyncpg.Pool[asyncpg.Record]:
-    """PostgreSQL may still be on its way up when we are."""
-    while True:
-        try:
-            return await asyncpg.create_pool(url, min_size=2, max_size=10, command_timeout=30)
-        except (OSError, asyncpg.PostgresError) as error:
-            log.warning("waiting for PostgreSQL: %s", error or type(error).__name__)
-            await asyncio.sleep(0.5)
-
-
-async def _logs(target_of: TargetOf, deployment: Deployment, after: int, limit: int) -> Sequence[Any]:
-    target = target_of(Target(deployment.target))
-    return await target.logs(effect_key(deployment.id, "start"), after, limit)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import AnyUrl, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 Role = Literal["api", "projector", "saga", "worker"]
 PREFIX = "SAGACITY_"
+
+_NO_SETTINGS: Final = frozenset(("config", "url", "crash_seed", "es_namespace", "es_replicas", "es_timeout"))
+"""Variables with our prefix that other parts read: which file, where the command line finds the platform, the tests'
+seed, and the store of the `eventsourcing` library. Any other variable that is no setting is a mistake."""
 
 
 class Fault(NamedTuple):
@@ -85,7 +90,7 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str]) -> Se
     """Merge all sources. `flags` that are None were not given. Raises SettingsError."""
     given = {name: value for name, value in flags.items() if value is not None and name != "config"}
     variables = {name.removeprefix(PREFIX).lower(): value for name, value in environ.items() if name.startswith(PREFIX)}
-    variables = {name: value for name, value in variables.items() if name in Settings.model_fields}
+    variables = {name: value for name, value in variables.items() if name not in _NO_SETTINGS}
     file, faults = _read(_file(given, variables, flags.get("config") or environ.get(f"{PREFIX}CONFIG")))
     merged: dict[str, tuple[str, object]] = {}
     for name, value in file.items():
@@ -128,6 +133,14 @@ def _faults(error: ValidationError, merged: Mapping[str, tuple[str, object]]) ->
         name = str(each["loc"][0])
         where = merged[name][0] if name in merged else name
         unknown = each["type"] == "extra_forbidden"
-        what = "there is no such setting" if unknown else f"{each['msg']} (given: {merged[name][1]!r})"
+        what = _unknown(name, where) if unknown else f"{each['msg']} (given: {merged[name][1]!r})"
         faults.append(Fault(where, what))
     return faults
+
+
+def _unknown(name: str, where: str) -> str:
+    near = get_close_matches(name, Settings.model_fields, 1)
+    if not near:
+        return "there is no such setting"
+    meant = f"{PREFIX}{near[0].upper()}" if where.startswith(PREFIX) else near[0]
+    return f"there is no such setting; did you mean {meant}?"

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+import msgspec
 
 from domain import environment
 from domain.contexts import DECIDERS, EVENTS
@@ -74,19 +77,28 @@ def saga_runner(core: Core, target_of: TargetOf, retries: RetryPolicy, *, ack_wa
 
 def targets(process_host: Path) -> TargetOf:
     """The implementations of the target port by kind: here further kinds are added."""
-    implementations: dict[str, Callable[[environment.Target], Target]] = {
-        "process": lambda _: ProcessTarget(process_host)
+    implementations: dict[str, Callable[[environment.Settings], Target]] = {
+        "process": partial(_process_target, process_host)
     }
-    opened: dict[str, Target] = {}
+    opened: dict[bytes, Target] = {}
 
     def target_of(target: environment.Target) -> Target:
         if target.kind not in implementations:
             raise TargetRefused([f"there is no target kind {target.kind!r}; known: {', '.join(implementations)}"])
-        if target.kind not in opened:
-            opened[target.kind] = implementations[target.kind](target)
-        return opened[target.kind]
+        # Two targets with the same kind and settings are the same place, whatever they are called.
+        place = msgspec.json.encode((target.kind, target.settings), order="sorted")
+        if place not in opened:
+            opened[place] = implementations[target.kind](target.settings)
+        return opened[place]
 
     return target_of
+
+
+def _process_target(host: Path, settings: environment.Settings) -> Target:
+    """Raises TargetRefused: what nobody reads must not be taken for granted."""
+    if settings:
+        raise TargetRefused([f"a process target has no setting {name!r}" for name in sorted(settings)])
+    return ProcessTarget(host)
 
 
 def teller(handler: CommandHandler, store: EventStore) -> Tell:

@@ -13,6 +13,7 @@ COMMANDS = {
     "init": "sagacity.cli.init:init",
     "status": "sagacity.cli.status:status",
     "command": "sagacity.cli.command:command",
+    "deployments": "sagacity.cli.deployments:deployments",
     "events": "sagacity.cli.events:events",
     "projections": "sagacity.cli.projections:projections",
     "replay": "sagacity.cli.replay:replay",
@@ -55,6 +56,9 @@ def main(arguments: list[str] | None = None) -> None:
         status = sagacity.main(arguments, prog_name="sagacity", standalone_mode=False)
     except click.exceptions.Abort:
         sys.exit(130)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(2)
     except click.ClickException as error:
         click.echo(f"sagacity: {' '.join(error.format_message().split())}", err=True)
         sys.exit(2)

@@ -125,11 +125,17 @@ def url_of(place: ApiPlace, environ: Mapping[str, str]) -> str:
 
 
 def actor_of(place: ApiPlace, environ: Mapping[str, str]) -> str:
-    """Raises UserError for a name that no HTTP header can carry."""
-    actor = environ.get("USER", "anonymous") if place.actor is None else place.actor
-    if not (actor.isascii() and actor.isprintable() and actor.strip()):
-        raise UserError(f"--actor: must be plain printable characters (given: {actor!r})")
-    return actor
+    """Raises UserError for a name that no HTTP header can carry; nobody chose the one that the system gives."""
+    if place.actor is None:
+        user = environ.get("USER", "")
+        return user if _fits_a_header(user) else "anonymous"
+    if not _fits_a_header(place.actor):
+        raise UserError(f"--actor: must be plain printable characters (given: {place.actor!r})")
+    return place.actor
+
+
+def _fits_a_header(name: str) -> bool:
+    return name.isascii() and name.isprintable() and bool(name.strip())
 
 
 def problem_of(url: str, answer: httpx.Response) -> UserError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import signal
 import tempfile
@@ -16,6 +17,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
+from eventstore.errors import EventStoreError
 from sagacity.cli import UserError
 from sagacity.demo.platform import Platform, platform_at
 from sagacity.demo.story import (
@@ -29,31 +31,44 @@ from sagacity.demo.story import (
 from sagacity.demo.traffic import Traffic
 from sagacity.embedded.directory import CannotStart
 from sagacity.embedded.service import StartFailed
-from sagacity.platform import RunningPlatform, running_platform
+from sagacity.platform import NotInitialised, RunningPlatform, running_platform
 from sagacity.settings import Settings, SettingsError, load_settings
 
 
 @click.command()
 @click.option("--data", metavar="DIR", help="Data directory (default: a temporary one, removed afterwards).")
-@click.option("--port", metavar="N", default="0", show_default=True, help="HTTP port; 0 takes a free one.")
+@click.option("--port", metavar="N", help="HTTP port (default: a free one).")
 @click.option("--exit", "exit_", is_flag=True, help="Stop after the story; exit 0 only if it came out as told.")
-def demo(data: str | None, port: str, exit_: bool) -> int:
+def demo(data: str | None, port: str | None, exit_: bool) -> int:
     """Bring the platform up and tell the story of a deployment.
 
     A service goes out as 1.0, is updated to 1.1 under constant traffic, a broken 1.2 rolls itself back, and the
-    platform is killed in the middle of 1.3. Example:
+    platform is killed in the middle of 1.3. Settings in the environment (SAGACITY_…) hold here as for `up`; only
+    data directory and port have defaults of their own. Example:
 
         sagacity demo --exit
     """
-    home = Path(data) if data else Path(tempfile.mkdtemp(prefix="sagacity-demo-"))
+    own = Path(tempfile.mkdtemp(prefix="sagacity-demo-"))
     try:
-        settings = load_settings({"data": str(home), "port": port}, {})
+        settings = demo_settings(data, port, own)
         return asyncio.run(Telling(Console(highlight=False)).tell(settings, stay=not exit_))
-    except (SettingsError, CannotStart, StartFailed) as error:
+    except (SettingsError, CannotStart, StartFailed, NotInitialised, EventStoreError) as error:
         raise UserError(str(error)) from error
     finally:
-        if data is None:
-            shutil.rmtree(home, ignore_errors=True)
+        shutil.rmtree(own, ignore_errors=True)
+
+
+def demo_settings(data: str | None, port: str | None, own: Path) -> Settings:
+    """As for `up`, but with the data directory `own` and a free port unless others are given.
+
+    Raises SettingsError, and UserError when a role is left out.
+    """
+    home = data or os.environ.get("SAGACITY_DATA") or str(own)
+    settings = load_settings({"data": home, "port": port}, os.environ)
+    missing = Settings.model_fields["role"].default - settings.role
+    if missing:
+        raise UserError(f"role: the demo needs all of them; missing: {', '.join(sorted(missing))}")
+    return settings if "port" in settings.model_fields_set else settings.model_copy(update={"port": 0})
 
 
 class Telling:

@@ -90,10 +90,9 @@ async def _own_server(settings: Settings, directory: DataDirectory, create: bool
     initialised = directory.path / "initialised"
     if not initialised.exists() and not create:
         raise UserError(f"the platform in {settings.data} is not running and its log is elsewhere: name it with --nats")
-    port = directory.remembered_port("nats-server")
-    url = f"nats://127.0.0.1:{port}"
+    service, url = nats_service(directory, directory.remembered_port("nats-server"), settings.nats_server)
     async with Supervisor(directory, lambda _: None) as supervisor:
-        await supervisor.start(nats_service(directory, port, settings.nats_server))
+        await supervisor.start(service)
         if not initialised.exists():
             await _initialise(url)
             initialised.touch()

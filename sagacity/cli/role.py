@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 import msgspec
 import uvloop
@@ -10,7 +12,7 @@ from sagacity.roles import RoleSettings, run_roles
 
 
 @click.command(hidden=True)
-@click.argument("settings")
-def role(settings: str) -> None:
-    """Run the roles that SETTINGS (JSON) names, against the servers it names, until SIGTERM."""
-    uvloop.run(run_roles(msgspec.json.decode(settings, type=RoleSettings)))
+@click.argument("settings", type=click.Path(path_type=Path))
+def role(settings: Path) -> None:
+    """Run the roles that SETTINGS (a JSON file) names, against the servers it names, until SIGTERM."""
+    uvloop.run(run_roles(msgspec.json.decode(settings.read_bytes(), type=RoleSettings)))

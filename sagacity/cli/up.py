@@ -9,6 +9,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from eventstore.errors import EventStoreError
 from sagacity.cli import UserError
 from sagacity.cli.options import settings_from, settings_options
 from sagacity.embedded.directory import CannotStart
@@ -29,7 +30,7 @@ def up(**flags: Any) -> None:
     settings = settings_from(flags)
     try:
         asyncio.run(_up(settings))
-    except (CannotStart, StartFailed, NotInitialised) as error:
+    except (CannotStart, StartFailed, NotInitialised, EventStoreError) as error:
         raise UserError(str(error)) from error
 
 
@@ -45,6 +46,7 @@ async def _up(settings: Settings) -> None:
     async with running_platform(settings, tell) as running:
         if stop.is_set():
             return
-        console.print(f"Sagacity is ready: [bold]{running.url}[/bold]  (Ctrl-C stops it)")
+        what = running.url or ", ".join(sorted(settings.role))
+        console.print(f"Sagacity is ready: [bold]{what}[/bold]  (Ctrl-C stops it)")
         await stop.wait()
         tell("stopping")

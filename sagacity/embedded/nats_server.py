@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import secrets
 import subprocess
 import sysconfig
 from pathlib import Path
@@ -18,16 +19,32 @@ OLDEST: Final = (2, 14)
 """Older servers lack atomic batches over versioned subjects as we use them."""
 
 
-def nats_service(directory: DataDirectory, port: int, binary: Path | None) -> Service:
-    """Raises StartFailed for a binary that is missing or too old."""
+_CONFIGURATION: Final = """\
+server_name: sagacity
+listen: "127.0.0.1:{port}"
+max_payload: 1MB
+jetstream {{ store_dir: "{store}", sync_interval: always }}
+authorization {{
+  users: [
+    {{ user: sagacity, password: "{password}" }}
+    {{ user: guest, password: guest, permissions: {{ publish: ["cmd.>", "in.>"], subscribe: ["_INBOX.>"] }} }}
+  ]
+}}
+no_auth_user: guest
+"""
+"""Whoever gives no password may send commands and events from outside, and hear the answers: the log itself is
+written by Sagacity alone, since one message that is no event would stop every reader of it."""
+
+
+def nats_service(directory: DataDirectory, port: int, binary: Path | None) -> tuple[Service, str]:
+    """The service, and the URL with the right to everything. Raises StartFailed for a binary missing or too old."""
     program = binary or Path(sysconfig.get_path("scripts")) / "nats-server"
     check_version(program)
-    url = f"nats://127.0.0.1:{port}"
+    password = _password(directory)
+    url = f"nats://sagacity:{password}@127.0.0.1:{port}"
     configuration = directory.run / "nats.conf"
-    configuration.write_text(
-        f'server_name: sagacity\nlisten: "127.0.0.1:{port}"\nmax_payload: 1MB\n'
-        f'jetstream {{ store_dir: "{directory.path / "nats"}", sync_interval: always }}\n'
-    )
+    configuration.touch(mode=0o600)
+    configuration.write_text(_CONFIGURATION.format(port=port, store=directory.path / "nats", password=password))
 
     async def ready() -> bool:
         with contextlib.suppress(Exception):
@@ -38,7 +55,15 @@ def nats_service(directory: DataDirectory, port: int, binary: Path | None) -> Se
                 await connection.close()
         return False
 
-    return Service("nats-server", (str(program), "-c", str(configuration)), ready)
+    return Service("nats-server", (str(program), "-c", str(configuration)), ready), url
+
+
+def _password(directory: DataDirectory) -> str:
+    file = directory.run / "nats.password"
+    if not file.exists() or not file.read_text():
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_urlsafe(24))
+    return file.read_text()
 
 
 def check_version(program: Path) -> None:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
-_LOG_LIMIT: Final = 16 * 1024 * 1024
-_SET_DEATH_SIGNAL: Final = 1
+from sagas.targets.process.running import LAUNCH
 
 
 class StartFailed(Exception):
@@ -23,9 +22,10 @@ class StartFailed(Exception):
 
 @dataclass(frozen=True)
 class Service:
-    """What to run. `ready` is asked until it says yes; times are in seconds.
+    """What to run. `prepare` is called before every start, then `ready` is asked until it says yes.
 
-    `insist`: how long an exit during the start is answered by another try.
+    Times are in seconds. `insist`: how long an exit during the start is answered by another try. `log_limit`: bytes
+    of its log after which the older half of what is kept gives way.
     """
 
     name: str
@@ -38,6 +38,8 @@ class Service:
     grace: float = 15.0
     patience: float = 60.0
     insist: float = 0.0
+    prepare: Callable[[], None] = lambda: None
+    log_limit: int = 16 * 1024 * 1024
 
 
 class Child:
@@ -60,7 +62,7 @@ class Child:
     async def start(self) -> None:
         """Returns once it is ready. Raises StartFailed."""
         await self._end_leftover()
-        self._bound_log()
+        self.bound_log()
         began = asyncio.get_running_loop().time()
         while True:
             try:
@@ -71,6 +73,7 @@ class Child:
             await asyncio.sleep(0.3)
 
     async def _start_once(self) -> None:
+        self.service.prepare()
         with self._log.open("ab") as log:
             try:
                 self._process = await self._spawn(log)
@@ -81,7 +84,9 @@ class Child:
 
     async def _spawn(self, log: BinaryIO) -> asyncio.subprocess.Process:
         service = self.service
+        user = "-" if service.user is None else str(service.user)
         return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), str(int(service.stop_signal)), user),
             *service.command,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,
@@ -89,10 +94,6 @@ class Child:
             env={**os.environ, **service.environment},
             cwd=service.directory,
             start_new_session=True,
-            preexec_fn=_die_with_parent(service.stop_signal),
-            user=service.user,
-            group=service.user,
-            extra_groups=None if service.user is None else [],
         )
 
     async def wait(self) -> int:
@@ -138,25 +139,16 @@ class Child:
                     _signal_group(pid, signal.SIGKILL)
         self._pid_file.unlink(missing_ok=True)
 
-    def _bound_log(self) -> None:
+    def bound_log(self) -> None:
+        """Copied and emptied: the service goes on writing to the file that it has open. Raises OSError."""
         with contextlib.suppress(FileNotFoundError):
-            if self._log.stat().st_size > _LOG_LIMIT:
-                self._log.replace(self._log.with_suffix(".log.1"))
+            if self._log.stat().st_size > self.service.log_limit // 2:
+                shutil.copyfile(self._log, self._log.with_suffix(".log.1"))
+                os.truncate(self._log, 0)
 
     def _last_words(self) -> str:
         lines = self._log.read_text(errors="replace").splitlines()
         return " | ".join(lines[-3:]) or "it said nothing"
-
-
-def _die_with_parent(with_signal: signal.Signals) -> Callable[[], None] | None:
-    if not sys.platform.startswith("linux"):
-        return None
-    set_option = ctypes.CDLL(None).prctl
-
-    def arm() -> None:
-        set_option(_SET_DEATH_SIGNAL, int(with_signal))
-
-    return arm
 
 
 def _birth(pid: int) -> int:

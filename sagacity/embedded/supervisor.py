@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from types import TracebackType
 from typing import Final
@@ -11,6 +12,7 @@ from sagacity.embedded.directory import DataDirectory
 from sagacity.embedded.service import Child, Service, StartFailed
 
 _LONGEST_PAUSE: Final = 10.0
+_LOOK_AT_LOGS: Final = 1.0
 
 Tell = Callable[[str], None]
 """Receives one line about a service, for people."""
@@ -26,6 +28,7 @@ class Supervisor:
         self._watchers: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Supervisor:
+        self._watchers.append(asyncio.create_task(self._bound_logs()))
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
@@ -43,6 +46,13 @@ class Supervisor:
         await child.start()
         self._tell(f"{service.name} ready (process {child.pid})")
         self._watchers.append(asyncio.create_task(self._keep_running(child)))
+
+    async def _bound_logs(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_AT_LOGS)
+            for child in self._children:
+                with contextlib.suppress(OSError):  # a full disk must not stop the platform for its logs' sake
+                    await asyncio.to_thread(child.bound_log)
 
     async def _keep_running(self, child: Child) -> None:
         pause = 0.1

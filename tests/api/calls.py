@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import uuid
 
+import httpx
+
 
 def fresh(prefix="x"):
     """A name nobody else has."""
@@ -27,10 +29,14 @@ def register(http, **data):
 
 def stack_with(http, *versions, program="sh"):
     """A stack with versions of the demo's kind, and an environment for it; (stack id, environment id)."""
-    stack, environment = fresh("stack"), fresh("env")
-    send(http, "stack.register", stack, {"name": "s", "organization_id": "acme"})
+    (owner, _), stack, environment = register(http), fresh("stack"), fresh("env")
+    send(http, "stack.register", stack, {"name": "s", "organization_id": owner})
     targets = [{"name": "local"}]
-    send(http, "environment.register", environment, {"name": "e", "organization_id": "acme", "targets": targets})
+    send(http, "environment.register", environment, {"name": "e", "organization_id": owner, "targets": targets})
     for version in versions:
         send(http, "stack.publish_version", stack, {"version": version, "release": {"program": program}})
     return stack, environment
+
+
+def client_of(api):
+    return httpx.AsyncClient(base_url=api.url, timeout=30)

@@ -1,10 +1,22 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import httpx
 import pytest
+import pytest_asyncio
 
+from api.app import asgi
+from api.live import Live
+from api.services import Services
+from api.serving import free_port, serve
+from eventstore.errors import LogUnavailable
+from eventstore.tasks import end_tasks
+from projections.queries import ReadModels
+from projections.read_models import READ_MODELS
+from sagas.targets.port import TargetUnavailable
+from tests.projections.platform import projecting
 from tests.up import Up, running_platform
 
 
@@ -18,3 +30,52 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 def http(platform: Up) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=platform.url, headers={"X-Actor": "ann"}, timeout=30) as client:
         yield client
+
+
+class Api:
+    """The application as granian serves it, in this process."""
+
+    def __init__(self, services, url, stop, serving, target):
+        self.services, self.url, self.stop, self.serving, self.target = services, url, stop, serving, target
+
+
+class Output:
+    """What a release wrote; None while its target is away."""
+
+    lines = None
+
+    async def __call__(self, deployment, after, limit):
+        if self.lines is None:
+            raise TargetUnavailable("it is away")
+        return self.lines[after : after + limit]
+
+
+async def no_inbox(raw):
+    raise LogUnavailable("it is away")
+
+
+@pytest_asyncio.fixture
+async def api(own_nats, database_url):
+    async with projecting(own_nats.url, database_url) as platform, platform.running():
+        core, live = platform.core, Live(platform.core.store)
+        models = ReadModels(platform.pool, core.store, READ_MODELS)
+        target = Output()
+        services = Services(core.store, core.handler, models, platform.pool, live, target, no_inbox)
+        port, stop, following = free_port(), asyncio.Event(), asyncio.create_task(live.run())
+        serving = asyncio.create_task(serve(asgi(services), "127.0.0.1", port, stop))
+        api = Api(services, f"http://127.0.0.1:{port}", stop, serving, target)
+        async with asyncio.timeout(10):
+            while not await _answers(api.url):
+                await asyncio.sleep(0.02)
+        yield api
+        stop.set()
+        await asyncio.wait_for(serving, 10)
+        await end_tasks(following)
+
+
+async def _answers(url):
+    try:
+        async with httpx.AsyncClient() as client:
+            return (await client.get(f"{url}/health/startup")).status_code == 200
+    except httpx.HTTPError:
+        return False

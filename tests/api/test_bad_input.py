@@ -235,6 +235,8 @@ def test_an_answer_of_another_kind_is_not_to_be_had(http, path):
 
 
 def test_a_last_event_id_that_is_none(http):
+    beyond = http.get("/api/v1/events/stream", headers={"Last-Event-ID": str(10**15)})
+    assert "last-event-id: the log ends at" in is_problem(beyond, 422, "invalid-query")["detail"]
     answer = http.get("/api/v1/events/stream", headers={"Last-Event-ID": "the last one"})
     assert "last-event-id: 'the last one'" in is_problem(answer, 422, "invalid-query")["detail"]
 
@@ -300,13 +302,28 @@ def test_a_refusal_is_a_problem_with_a_business_name_however_often_it_is_asked(h
         ({"specversion": "1.0", "id": "1", "source": "s", "type": "t", "data": "x" * 1_000_000}, "/: 10000"),
     ],
 )
-def test_an_event_from_outside_that_is_none_gets_its_verdict(http, raw, reason):
+def test_an_event_from_outside_that_is_none_is_refused(http, raw, reason):
+    answer = http.post("/api/v1/events", json=raw, headers={"Content-Type": CLOUD})
+    if answer.status_code != 413:
+        assert is_problem(answer, 422, "invalid")["detail"].startswith(reason)
+
+
+def test_a_batch_with_faulty_events_is_refused_whole_and_names_all_of_them(http):
+    good = {"specversion": "1.0", "id": "good-of-a-bad-batch", "source": "/ci", "type": "build.finished"}
     batch = {"Content-Type": "application/cloudevents-batch+json"}
-    answer = http.post("/api/v1/events", json=[raw], headers=batch)
-    assert answer.status_code == 202
-    (verdict,) = answer.json()
-    assert not verdict["accepted"]
-    assert verdict["reason"].startswith(reason)
+    answer = http.post("/api/v1/events", json=[good, {**good, "id": ""}, {**good, "time": "noon"}], headers=batch)
+    faults = [fault["where"] for fault in is_problem(answer, 422, "invalid")["faults"]]
+    assert faults == ["/1/id", "/2/time"]
+    # Whatever comes later is on the record; of the refused batch nothing is.
+    later = {**good, "id": "after-a-bad-batch"}
+    assert http.post("/api/v1/events", json=later, headers={"Content-Type": CLOUD}).status_code == 202
+    deadline = time.monotonic() + 20
+    ids = []
+    while later["id"] not in ids:
+        assert time.monotonic() < deadline
+        items = http.get("/api/v1/events", params={"type": "inbound.received", "limit": 1000}).json()["items"]
+        ids = [item["data"]["id"] for item in items]
+    assert good["id"] not in ids
 
 
 CLOUD = "application/cloudevents+json"

@@ -91,12 +91,12 @@ async def test_of_many_who_want_the_same_version_one_gets_it(platform):
 
 
 def test_links_survive_whatever_stands_in_a_filter(http):
-    owner = "a&b=c+d e%"
+    name, (owner, _) = "a&b=c+d e%", register(http)
     for _ in range(3):
-        last = send(http, "stack.register", fresh("stack"), {"name": owner, "organization_id": "acme"}).json()
-    query = {"name": owner, "limit": 2, "min_position": last["position"]}
+        last = send(http, "stack.register", fresh("stack"), {"name": name, "organization_id": owner}).json()
+    query = {"name": name, "limit": 2, "min_position": last["position"]}
     page = http.get("/api/v1/stacks", params=query).json()
-    assert [item["name"] for item in http.get(page["_links"]["next"]).json()["items"]] == [owner]
+    assert [item["name"] for item in http.get(page["_links"]["next"]).json()["items"]] == [name]
 
 
 def test_every_stream_has_its_history_where_a_command_says(http):
@@ -145,7 +145,7 @@ def test_a_history_is_oldest_first_and_says_who_and_why(http):
 
 def test_lists_are_filtered_and_paged(http):
     stack, _ = stack_with(http)
-    owner = fresh("owner")
+    owner, _ = register(http)
     names = [fresh("stack") for _ in range(5)]
     for name in names:
         last = send(http, "stack.register", name, {"name": name, "organization_id": owner}).json()["position"]
@@ -221,7 +221,7 @@ def test_an_event_from_outside_is_put_on_the_record_once(http):
     event = {"specversion": "1.0", "id": talk, "source": "/ci", "type": "build.finished", "data": {"ok": True}}
     for _ in range(3):
         assert http.post("/api/v1/events", json=event, headers=CLOUD).json() == [
-            {"id": talk, "accepted": True, "subject": "in.ci.build-finished"}
+            {"id": talk, "subject": "in.ci.build-finished"}
         ]
     marker = {**event, "id": talk + "-last"}
     http.post("/api/v1/events", json=marker, headers=CLOUD)
@@ -259,7 +259,7 @@ def test_an_event_in_binary_mode(http):
     id = fresh("binary")
     headers = {"ce-specversion": "1.0", "ce-id": id, "ce-source": "/ci", "ce-type": "build.finished"}
     answer = http.post("/api/v1/events", json={"ok": True}, headers=headers)
-    assert answer.json() == [{"id": id, "accepted": True, "subject": "in.ci.build-finished"}]
+    assert answer.json() == [{"id": id, "subject": "in.ci.build-finished"}]
     for _ in range(200):
         found = [item for item in recorded(http, type="inbound.received") if item["data"]["id"] == id]
         if found:

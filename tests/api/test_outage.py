@@ -10,72 +10,11 @@ from datetime import UTC, datetime
 import httpx
 import msgspec
 import pytest
-import pytest_asyncio
 
-from api.app import asgi
-from api.live import Live
-from api.services import Services
-from api.serving import free_port, serve
+from api.serving import serve
 from eventstore.errors import LogUnavailable
-from eventstore.tasks import end_tasks
-from projections.queries import ReadModels
-from projections.read_models import READ_MODELS
-from sagas.targets.port import LogLine, TargetUnavailable
-from tests.api.calls import fresh
-from tests.projections.platform import projecting
-
-
-class Api:
-    """The application as granian serves it, in this process."""
-
-    def __init__(self, services, url, stop, serving, target):
-        self.services, self.url, self.stop, self.serving, self.target = services, url, stop, serving, target
-
-
-class Output:
-    """What a release wrote; None while its target is away."""
-
-    lines = None
-
-    async def __call__(self, deployment, after, limit):
-        if self.lines is None:
-            raise TargetUnavailable("it is away")
-        return self.lines[after : after + limit]
-
-
-async def no_inbox(raw):
-    raise LogUnavailable("it is away")
-
-
-@pytest_asyncio.fixture
-async def api(own_nats, database_url):
-    async with projecting(own_nats.url, database_url) as platform, platform.running():
-        core, live = platform.core, Live(platform.core.store)
-        models = ReadModels(platform.pool, core.store, READ_MODELS)
-        target = Output()
-        services = Services(core.store, core.handler, models, platform.pool, live, target, no_inbox)
-        port, stop, following = free_port(), asyncio.Event(), asyncio.create_task(live.run())
-        serving = asyncio.create_task(serve(asgi(services), "127.0.0.1", port, stop))
-        api = Api(services, f"http://127.0.0.1:{port}", stop, serving, target)
-        async with asyncio.timeout(10):
-            while not await _answers(api.url):
-                await asyncio.sleep(0.02)
-        yield api
-        stop.set()
-        await asyncio.wait_for(serving, 10)
-        await end_tasks(following)
-
-
-async def _answers(url):
-    try:
-        async with httpx.AsyncClient() as client:
-            return (await client.get(f"{url}/health/startup")).status_code == 200
-    except httpx.HTTPError:
-        return False
-
-
-def client_of(api):
-    return httpx.AsyncClient(base_url=api.url, timeout=30)
+from sagas.targets.port import LogLine
+from tests.api.calls import client_of, fresh
 
 
 async def ready(client, status):
@@ -157,6 +96,7 @@ async def deployed(api):
     release = {"program": "sh"}
     async with client_of(api) as client:
         commands = [
+            ("organization.register", "acme", {"name": "Acme"}),
             ("stack.register", "s", {"name": "s", "organization_id": "acme"}),
             ("stack.publish_version", "s", {"version": "1", "release": release}),
             ("environment.register", "e", {"name": "e", "organization_id": "acme", "targets": [{"name": "local"}]}),

@@ -113,11 +113,12 @@ async def command(core: Core, type: str, stream: str, data: dict) -> None:
 
 async def prepare(core: Core, platform: Platform, case: str) -> None:
     """A stack with a good old version, a good new one and a sick one, and an environment on the process host."""
-    target = {"name": "local"}
+    owner, target = f"o{case}", {"name": "local"}
+    await command(core, "organization.register", owner, {"name": "Acme"})
     await command(
-        core, "environment.register", f"e{case}", {"name": "e", "organization_id": "acme", "targets": [target]}
+        core, "environment.register", f"e{case}", {"name": "e", "organization_id": owner, "targets": [target]}
     )
-    await command(core, "stack.register", f"s{case}", {"name": "s", "organization_id": "acme"})
+    await command(core, "stack.register", f"s{case}", {"name": "s", "organization_id": owner})
     for version, health in (("old", "200"), ("good", "200"), ("sick", "500")):
         release = {
             "program": sys.executable,

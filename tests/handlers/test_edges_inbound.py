@@ -1,19 +1,26 @@
 """Events from outside: whatever comes in is on the record afterwards, once, and never in the way of anybody else."""
 
 import asyncio
+from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
 import pytest_asyncio
 
 from domain import inbound
+from domain.contexts import DECIDERS, EVENTS
 from domain.decider import Refusal
+from eventstore.aggregates import Aggregates
+from eventstore.catalogue import Catalogue
 from eventstore.connection import connect_to
 from eventstore.envelope import StreamId
-from eventstore.streams import ask
+from eventstore.store import EventStore
+from eventstore.streams import LogLocation, ask, create_log
 from eventstore.verification import verify
 from handlers.command import Caller, CommandRequest
+from handlers.command_handler import CommandHandler
 from handlers.inbound import ATTEMPT, STREAM, Inbox, InvalidCloudEvent, publish, run_inbound
+from handlers.routes import routes_of
 from sagacity.wiring import initialise, open_core
 from tests.eventstore.servers import Servers
 
@@ -176,7 +183,7 @@ async def pending(connection, durable):
 
 async def test_nothing_that_is_published_stops_what_comes_after_it(server, core):
     """Every faulty kind, and headers that somebody else wrote, straight to the stream; then one that is right."""
-    running = asyncio.create_task(run_inbound(server.url, Inbox(core.handler)))
+    running = asyncio.create_task(run_inbound(server.url, Inbox(core.handler), core.store))
     for _, raw, _ in FAULTY:
         await core.connection.publish("in.flood.x", raw)
     for attempt in ("x", "-1", "²", "9" * 30):
@@ -214,7 +221,7 @@ async def test_a_parked_command_is_done_when_it_is_retried_after_its_obstacle_is
         for event in await core.store.read(0, 10_000, category="inbound")
         if event.type == "inbound.parked" and core.store.decode(event).subject == "in.ci.later"
     ]
-    running = asyncio.create_task(run_inbound(server.url, Inbox(core.handler)))
+    running = asyncio.create_task(run_inbound(server.url, Inbox(core.handler), core.store))
     retry = CommandRequest(type="inbound.retry", stream_id=event.stream.id)
     assert (await core.handler.handle(retry, Caller())).outcome == "accepted"
     await wait_for(lambda: of_type(core, "inbound.received", id="later"))
@@ -223,6 +230,46 @@ async def test_a_parked_command_is_done_when_it_is_retried_after_its_obstacle_is
     assert types == ["inbound.parked", "inbound.retried", "inbound.received"]
     running.cancel()
     await asyncio.wait({running})
+
+
+def mended(data):
+    """How a later program reads what an older one wrote."""
+    return {**data, "document": data["document"].replace("was.called", "is.called")}
+
+
+async def test_a_retry_that_an_older_program_recorded_is_read_as_today_wherever_the_log_stands(server):
+    location = LogLocation("ELSEWHERE", "elsewhere")
+    old, new = Catalogue(EVENTS), Catalogue(EVENTS, {("inbound.retried", 1): mended})
+    connection = await connect_to(server.url)
+    await create_log(connection, location)
+    async with opened(connection, old, location) as (store, handler):
+        await Inbox(handler).take("in.ci.old", encoded(id="old", type="was.called", actor=[]))
+        (parked,) = await store.read(category="inbound")
+        retry = CommandRequest(type="inbound.retry", stream_id=parked.stream.id)
+        assert (await handler.handle(retry, Caller())).outcome == "accepted"
+    async with opened(connection, new, location) as (store, handler):
+        running = asyncio.create_task(run_inbound(server.url, Inbox(handler), store))
+        events = await wait_for(lambda: last_of(store, parked.stream, 3))
+        assert "is.called" in store.decode(events[-1]).document
+        running.cancel()
+        await asyncio.wait({running})
+    await connection.close()
+
+
+async def last_of(store, stream, version):
+    events = await store.load(stream)
+    return events if len(events) == version else None
+
+
+@asynccontextmanager
+async def opened(connection, catalogue, location):
+    store = await EventStore.open(connection, catalogue, location)
+    aggregates = Aggregates(store)
+    try:
+        yield store, CommandHandler(store, aggregates, routes_of(DECIDERS))
+    finally:
+        await aggregates.close()
+        await store.close()
 
 
 async def test_a_retried_original_that_was_no_utf8_keeps_its_stream(core):

@@ -13,6 +13,7 @@ from eventstore.tasks import end_tasks
 from handlers.command import Caller, CommandRequest
 from projections.queries import ReadModels
 from projections.read_models import READ_MODELS
+from projections.rows import row_of
 from projections.runner import ProjectionRunner
 from sagacity.wiring import initialise, open_core
 
@@ -71,3 +72,23 @@ async def projecting(nats_url, database_url, models=READ_MODELS):
             yield Projecting(core, pool, database_url, models)
         finally:
             pool.terminate()
+
+
+async def equals_the_fold(platform):
+    """Every table holds exactly what a fold of the whole log gives."""
+    log, position = [], 0
+    while page := await platform.core.store.read(position, 1000):
+        log += page
+        position = page[-1].position
+    for model in platform.models_of:
+        events = [(e, platform.core.store.decode(e)) for e in log if e.stream.category in model.categories]
+        for table in model.tables:
+            expected = {}
+            for event, data in events:
+                key = table.key(event, data)
+                if key is not None:
+                    expected[key] = table.fold(expected.get(key), event, data)
+            found = await platform.pool.fetch(f'SELECT * FROM "{model.name}"."{table.name}"')
+            assert {r["id"]: row_of(table, dict(r)) for r in found} == {
+                key: row for key, row in expected.items() if row is not None
+            }, table.name

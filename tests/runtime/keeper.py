@@ -20,11 +20,11 @@ async def main(home: str) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     with directory.taken():
         async with Supervisor(directory, lambda line: print(line, flush=True)) as supervisor:
-            port = directory.remembered_port("nats-server")
-            await supervisor.start(nats_service(directory, port, None))
-            service, url = postgres_service(directory, directory.remembered_port("postgresql"))
-            await supervisor.start(service)
-            print(f"ready nats://127.0.0.1:{port} {url}", flush=True)
+            nats, nats_url = nats_service(directory, directory.remembered_port("nats-server"), None)
+            await supervisor.start(nats)
+            postgres, database_url = postgres_service(directory, directory.remembered_port("postgresql"))
+            await supervisor.start(postgres)
+            print(f"ready {nats_url} {database_url}", flush=True)
             await stop.wait()
 
 

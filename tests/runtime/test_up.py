@@ -1,5 +1,6 @@
 """`sagacity up` as a user lives with it: it comes up, takes blows, and leaves nothing behind."""
 
+import json
 import os
 import signal
 import socket
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from nats.errors import Error as NatsError
 
+from eventstore.connection import connect_to
 from tests.up import Up, running_platform
 
 SERVICES = ("nats-server", "postgresql", "process-host", "roles")
@@ -151,3 +154,27 @@ def test_sigterm_leaves_no_process(tmp_path):
     pids = [up.pid(service) for service in SERVICES]
     assert up.stop() == 0
     assert not [pid for pid in pids if runs(pid)]
+
+
+def log_position(url):
+    return httpx.get(f"{url}/api/v1/projections").headers["x-position"]
+
+
+async def test_without_a_password_one_may_command_and_report_but_not_write_the_log(up):
+    """One message that is no event would stop every reader of the log; only Sagacity itself may write there."""
+    full = (up.home / "run" / "nats_url").read_text()
+    guest = await connect_to("nats://" + full.rpartition("@")[2])
+    try:
+        before = log_position(up.url)
+        with pytest.raises(NatsError):
+            await guest.request("evt.organization.forged.1", b"forged", timeout=1)
+        with pytest.raises(NatsError):
+            await guest.request("$JS.API.STREAM.DELETE.EVENTS", b"", timeout=1)
+        assert log_position(up.url) == before
+        answer = await guest.request("cmd.organization.register", b'{"data": {"name": "Guest"}}', timeout=5)
+        assert json.loads(answer.data)["status"] == 201
+        received = {"specversion": "1.0", "id": "1", "source": "/ci", "type": "build.finished"}
+        answer = await guest.request("in.ci.build-finished", json.dumps(received).encode(), timeout=5)
+        assert "seq" in json.loads(answer.data)
+    finally:
+        await guest.close()

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from msgspec import json
 
 from sagas.targets.port import Release, TargetRefused
-from sagas.targets.process import ledger
+from sagas.targets.process import ledger, reading
 from sagas.targets.process.layout import Layout
 from sagas.targets.process.ledger import HostState, Retire, Start, Switch, prune, settle
-from sagas.targets.process.output import Lines, ReleaseLog, read_log
+from sagas.targets.process.output import Lines, ReleaseLog
+from sagas.targets.process.reading import last_lines, read_log
 from sagas.targets.process.retention import drop_oldest
 
 release = Release("shop")
@@ -154,3 +155,55 @@ def test_a_line_that_a_crash_cut_off_costs_no_other(tmp_path: Path):
     log = ReleaseLog(tmp_path, "a")
     log.write("stdout", ["three"])
     assert [line.text for line in read_log(tmp_path, "a", 0, 10)] == ["one", "two", "three"]
+
+
+def test_any_page_is_what_reading_everything_would_have_given(tmp_path: Path):
+    """Across both files, with lines of all lengths, and with lines that crashes cut off."""
+    written, log = [], ReleaseLog(tmp_path, "a", size=400_000)
+    for number in range(1, 4_000):
+        text = f"{number} " + "é" * (number * 7919 % 20_000 if number % 97 == 0 else number % 60)
+        log.write("stdout", [text])
+        written.append(text)
+        if number % 501 == 0:
+            log.close()
+            with (tmp_path / "a.log").open("ab") as file:
+                file.write(b'{"number": 1, "text": "' + b"x" * (number * 10))
+            log = ReleaseLog(tmp_path, "a", size=400_000)
+    kept = read_log(tmp_path, "a", 0, 10_000)
+    assert (tmp_path / "a.1.log").exists()
+    assert [line.text for line in kept] == written[kept[0].number - 1 :]
+    for after in (0, 1, kept[0].number, *range(kept[0].number, 4_000, 61), 3_998, 3_999, 10_000):
+        assert read_log(tmp_path, "a", after, 20) == tuple(line for line in kept if line.number > after)[:20]
+    for count in (1, 3, 1_000):
+        assert last_lines(tmp_path, "a", count) == list(kept[-count:])
+
+
+def test_a_follower_reads_a_small_part_of_a_long_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    log = ReleaseLog(tmp_path, "a")
+    log.write("stdout", [f"line {number}" for number in range(1, 30_001)])
+    decoded = []
+    monkeypatch.setattr(reading, "_line", lambda content, read=reading._line: (decoded.append(1), read(content))[1])
+    log.write("stdout", ["news"])
+    assert [line.text for line in read_log(tmp_path, "a", 30_000, 500)] == ["news"]
+    assert ReleaseLog(tmp_path, "a")._last == 30_001
+    assert len(decoded) < 1_500
+
+
+def test_lines_after_a_full_disk_are_whole_again(tmp_path: Path):
+    """The disk took a part of what was written: what follows does not continue the line that was cut off."""
+    log = ReleaseLog(tmp_path, "a")
+    log.write("stdout", ["one"])
+    full = log._file
+
+    class Full:
+        def write(self, data: bytes) -> int | None:
+            log._file = full
+            return full.write(data[:-9])
+
+        tell = full.tell
+
+    log._file = Full()
+    log.write("stdout", ["two", "three"])
+    log.write("stdout", ["four"])
+    log.close()
+    assert [(line.number, line.text) for line in read_log(tmp_path, "a", 0, 9)] == [(1, "one"), (2, "two"), (4, "four")]

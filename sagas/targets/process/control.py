@@ -15,8 +15,8 @@ from sagas.targets.process import wire
 from sagas.targets.process.effects import Effects
 from sagas.targets.process.layout import Layout
 from sagas.targets.process.ledger import Operation, Undo
-from sagas.targets.process.output import read_log
 from sagas.targets.process.problem import Problem, answer
+from sagas.targets.process.reading import read_log
 from sagas.targets.process.releases import Releases
 from sagas.targets.process.validation import validate
 

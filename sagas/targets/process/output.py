@@ -1,9 +1,11 @@
-"""What releases write: kept line by line in two files each, of which the older one is dropped when both are full."""
+"""What releases write: kept line by line in two files each, of which the older one is dropped when both are full.
+
+`reading` gives it back.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -11,12 +13,11 @@ from typing import Final
 import msgspec
 
 from sagas.targets.port import LogLine, LogStream
+from sagas.targets.process.reading import files_of, last_lines
 
 _LOG_SIZE: Final = 5 * 1024 * 1024
 _LINE_SIZE: Final = 64 * 1024
 _TRUNCATED: Final = " … (truncated)"
-
-_decoder = msgspec.json.Decoder(LogLine)
 
 
 class Lines:
@@ -51,14 +52,14 @@ def _text(line: bytes) -> str:
 
 
 class ReleaseLog:
-    """The log of one release. Raises OSError where the disk does."""
+    """The log of one release, written to. Raises OSError where the disk does."""
 
     def __init__(self, directory: Path, start_key: str, size: int = _LOG_SIZE) -> None:
         directory.mkdir(mode=0o700, exist_ok=True)
-        self._current = directory / f"{start_key}.log"
-        self._older = directory / f"{start_key}.1.log"
+        self._current, self._older = files_of(directory, start_key)
         self._half = size // 2
-        self._last = max((line.number for file in (self._older, self._current) for line in _read(file)), default=0)
+        self._last = max((line.number for line in last_lines(directory, start_key, 1)), default=0)
+        self._is_cut = False
         self._file = self._open()
 
     def write(self, stream: LogStream, texts: list[str]) -> None:
@@ -68,7 +69,8 @@ class ReleaseLog:
         lines = [LogLine(self._last + n, time, stream, text) for n, text in enumerate(texts, 1)]
         if self._file.tell() > self._half:
             self._rotate()
-        self._file.write(msgspec.json.Encoder().encode_lines(lines))
+        data = (b"\n" if self._is_cut else b"") + msgspec.json.Encoder().encode_lines(lines)
+        self._is_cut = self._file.write(data) < len(data)  # the disk is full
         self._last += len(lines)
 
     def close(self) -> None:
@@ -84,35 +86,6 @@ class ReleaseLog:
         self._file.close()
         self._current.replace(self._older)
         self._file = self._open()
-
-
-def read_log(directory: Path, start_key: str, after: int, limit: int) -> tuple[LogLine, ...]:
-    """The oldest `limit` lines with a number above `after`."""
-    found: list[LogLine] = []
-    for name in (f"{start_key}.1.log", f"{start_key}.log"):
-        for line in _read(directory / name):
-            if line.number > after:
-                found.append(line)
-                if len(found) == limit:
-                    return tuple(found)
-    return tuple(found)
-
-
-def last_lines(directory: Path, start_key: str, count: int) -> list[str]:
-    return [line.text for line in read_log(directory, start_key, 0, 10**9)[-count:]]
-
-
-def _read(file: Path) -> Iterator[LogLine]:
-    """A line that a crash cut off is left out."""
-    try:
-        content = file.read_bytes()
-    except FileNotFoundError:
-        return
-    for line in content.splitlines():
-        try:
-            yield _decoder.decode(line)
-        except msgspec.DecodeError:
-            continue
 
 
 def _ends_line(file: Path) -> bool:

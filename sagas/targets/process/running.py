@@ -16,7 +16,7 @@ from sagas.targets.process.layout import Layout
 from sagas.targets.process.output import Lines, ReleaseLog
 from sagas.targets.process.validation import base_environment, program_path
 
-_LAUNCH: Final = Path(__file__).with_name("launch.py")
+LAUNCH: Final = Path(__file__).with_name("launch.py")
 _READ: Final = 256 * 1024
 _LAST_OUTPUT: Final = 1.0
 """Seconds to read what is left in the pipes once the process has ended."""
@@ -40,7 +40,7 @@ class RunningProcess:
         program = program_path(release)
         if program is None:
             raise ReleaseFailed(f"there is no program {release.program!r} any more")
-        ours = [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid())]
+        ours = [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), str(int(signal.SIGKILL)), "-"]
         pipes = [os.pipe(), os.pipe()]
         try:
             process = await asyncio.create_subprocess_exec(

@@ -9,8 +9,9 @@ from typing import Final
 
 from sagas.targets.port import Release, ReleaseFailed, Running
 from sagas.targets.process.layout import Layout, Limits
-from sagas.targets.process.output import ReleaseLog, last_lines
+from sagas.targets.process.output import ReleaseLog
 from sagas.targets.process.ports import is_free, listens
+from sagas.targets.process.reading import last_lines
 from sagas.targets.process.running import RunningProcess
 from sagas.targets.process.upstream import Upstream
 
@@ -50,7 +51,7 @@ class Supervised:
         while time.monotonic() < deadline and not await listens(self._port):
             done, _ = await asyncio.wait({self._process.exited}, timeout=_POLL)
             if done:
-                raise ReleaseFailed(self._exit_text(self._process.exited.result()))
+                raise ReleaseFailed(await self._exit_text(self._process.exited.result()))
         self._keeper = asyncio.create_task(self._keep())
 
     def resume(self) -> None:
@@ -96,8 +97,9 @@ class Supervised:
                 if self._process is None:
                     self._process = await self._spawn()
                 self.problem = None
-                code = await asyncio.shield(self._process.exited)
-                self._last_exit, self.problem = code, self._exit_text(code)
+                self._last_exit = code = await asyncio.shield(self._process.exited)
+                self._process = None
+                self.problem = await self._exit_text(code)
             except (ReleaseFailed, OSError) as error:
                 self.problem = str(error)
             self._process = None
@@ -119,7 +121,8 @@ class Supervised:
                 self._process = await spawning
             raise
 
-    def _exit_text(self, code: int) -> str:
+    async def _exit_text(self, code: int) -> str:
         how = f"exited with code {code}" if code >= 0 else f"was ended by signal {-code}"
-        said = " | ".join(line for line in last_lines(self._layout.logs, self._key, 3) if line)[-500:]
+        last = await asyncio.to_thread(last_lines, self._layout.logs, self._key, 3)
+        said = " | ".join(line.text for line in last if line.text)[-500:]
         return f"{self._release.program} {how}" + (f"; its last words: {said}" if said else "")
