@@ -30,3 +30,5 @@ class Services:
     logs: ReleaseLogs
     publish_inbound: Callable[[bytes], Awaitable[str]]
     """Stores one CloudEvents document for later handling; its subject. Raises InvalidCloudEvent, LogUnavailable."""
+    running: Callable[[], Awaitable[Sequence[Any]]] | None = None
+    """The releases that run on this machine; None where its releases are another's business."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -109,8 +110,12 @@ def system_routers(services: Services) -> tuple[list[Router], Router]:
 async def health_of(services: Services) -> Health:
     """Without the log or the read models there is no work to do. What halts on every instance alike (a projection,
     the live feed) only degrades: taking all of them out of service would turn a late answer into none."""
-    names = ("log", "read_models", "projections", "live")
-    found = await asyncio.gather(_log(services), _database(services), _projections(services), _live(services))
+    names = ["log", "read_models", "projections", "live"]
+    asked = [_log(services), _database(services), _projections(services), _live(services)]
+    if services.running is not None:
+        names.append("releases")
+        asked.append(_releases(services.running))
+    found = await asyncio.gather(*asked)
     dependencies: dict[str, DependencyHealth] = dict(zip(names, found, strict=True))
     verdicts = {each.verdict for each in found}
     status: Verdict = "failing" if "failing" in verdicts else "degraded" if "degraded" in verdicts else "ok"
@@ -150,6 +155,14 @@ async def _projections(services: Services) -> DependencyHealth:
     if halted:
         return DependencyHealth("degraded", "; ".join(halted))
     return DependencyHealth("ok", f"{len(statuses)} projections, at most {_most(statuses)} events behind")
+
+
+async def _releases(running: Callable[[], Awaitable[Sequence[Any]]]) -> DependencyHealth:
+    try:
+        found = await asyncio.wait_for(running(), _PATIENCE)
+    except Exception:
+        return DependencyHealth("degraded", "the process host does not answer: no deployment can go on")
+    return DependencyHealth("ok", f"{len(found)} releases run here")
 
 
 def _most(statuses: list[ProjectionStatus]) -> int:

@@ -61,6 +61,12 @@ class Table(Generic[R]):
         return tuple(Column(name, _column_type(hints[name])) for name in self.row.__struct_fields__)
 
     @cached_property
+    def choices(self) -> dict[str, tuple[str, ...]]:
+        """Of the columns that hold one of a few words."""
+        hints = typing.get_type_hints(self.row)
+        return {name: words for name in hints if (words := _words(hints[name]))}
+
+    @cached_property
     def json_columns(self) -> frozenset[str]:
         return frozenset(column.name for column in self.columns if column.type == "jsonb")
 
@@ -94,6 +100,12 @@ def stream_id(event: Recorded, data: Any) -> str:
 
 def _rules(source: Any) -> str:
     return ast.dump(ast.parse(textwrap.dedent(inspect.getsource(source))))
+
+
+def _words(hint: Any) -> tuple[str, ...]:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return tuple(word for member in typing.get_args(hint) for word in _words(member))
+    return typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
 
 
 def _column_type(hint: Any) -> str:

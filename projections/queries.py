@@ -207,6 +207,10 @@ def _conditions(table: Table[Any], filters: Mapping[str, str]) -> tuple[list[str
         if column not in types:
             faults.append((name, f"there is no such filter; known: {', '.join(sorted(types))}"))
             continue
+        words = table.choices.get(column)
+        if words and text not in words:
+            faults.append((name, f"there is no {text[:100]!r}; known: {', '.join(words)}"))
+            continue
         try:
             values.append(_value(types[column], text))
         except ValueError as error:

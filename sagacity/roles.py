@@ -32,6 +32,7 @@ from projections.runner import ProjectionRunner
 from sagacity.release_logs import LogsOfReleases
 from sagacity.wiring import Core, open_core, saga_runner, targets
 from sagas.rollout import RetryPolicy, TargetOf
+from sagas.targets.process import ProcessTarget
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +134,9 @@ async def _services(settings: RoleSettings, core: Core, target_of: TargetOf) -> 
     background = [asyncio.create_task(models.listen()), asyncio.create_task(live.run())]
     logs = LogsOfReleases(core.store, target_of)
     try:
-        yield Services(core.store, core.handler, models, pool, live, logs, partial(publish, core.connection))
+        publish_here = partial(publish, core.connection)
+        running = ProcessTarget(Path(settings.process_host)).inventory if "saga" in settings.roles else None
+        yield Services(core.store, core.handler, models, pool, live, logs, publish_here, running)
     finally:
         await end_tasks(*background)
         pool.terminate()

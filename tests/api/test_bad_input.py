@@ -194,6 +194,7 @@ QUERIES = [
     ("/api/v1/organizations?limit=1&limit=2", 422, "invalid-query", "limit: is given more than once"),
     ("/api/v1/organizations?cursor=garbage", 422, "invalid-query", "cursor: is none of ours"),
     ("/api/v1/organizations?cursor=OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk6eA", 422, "invalid-query", "out of range"),
+    ("/api/v1/deployments?status=bogus", 422, "invalid-query", "status: there is no 'bogus'; known: requested, "),
     ("/api/v1/organizations?colour=red", 422, "invalid-query", "colour: there is no such filter"),
     ("/api/v1/organizations?created_at_after=yesterday", 422, "invalid-query", "is no RFC 3339 time"),
     ("/api/v1/deployments?requested_by=%00", 422, "invalid-query", "requested_by: must not contain NUL"),

@@ -320,7 +320,7 @@ def test_probes_and_metrics(http):
     register(http)
     health = http.get("/health").json()
     assert health["status"] == "ok"
-    assert set(health["dependencies"]) == {"log", "read_models", "projections", "live"}
+    assert set(health["dependencies"]) == {"log", "read_models", "projections", "live", "releases"}
     for probe in ("live", "ready", "startup"):
         assert http.get(f"/health/{probe}").status_code == 200
     metrics = http.get("/metrics").text

@@ -198,6 +198,37 @@ async def test_a_port_that_is_taken_is_named():
             await serve(nothing, "127.0.0.1", port, asyncio.Event())
 
 
+def test_a_process_host_that_hangs_is_told(platform, http):
+    pid = platform.pid("process-host")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        health = http.get("/health").json()
+        assert health["status"] == "degraded"
+        assert "the process host does not answer" in health["dependencies"]["releases"]["detail"]
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert http.get("/health").json()["status"] == "ok"
+
+
+async def detail(client, dependency):
+    return (await client.get("/health")).json()["dependencies"][dependency]["detail"]
+
+
+async def test_what_is_no_event_halts_the_readers_and_nobody_else(api):
+    """Only whoever has all rights on the log can write such a thing; `sagacity verify` finds it."""
+    async with client_of(api) as client:
+        body = {"type": "organization.register", "data": {"name": "x"}}
+        assert (await client.post("/api/v1/commands", json=body)).status_code == 201
+        await api.services.store.connection.request("evt.organization.forged.1", b"forged", timeout=5)
+        async with asyncio.timeout(20):
+            for reader in ("projections", "live"):
+                while "position 3 holds no event document" not in await detail(client, reader):
+                    await asyncio.sleep(0.05)
+        assert (await client.get("/health")).json()["status"] == "degraded"
+        assert (await client.post("/api/v1/commands", json=body)).status_code == 201
+        assert (await client.get("/api/v1/organizations")).status_code == 200
+
+
 def test_a_log_that_hangs_is_failing_not_hanging(platform, http):
     """nats-server is stopped in the middle of everything, as an overloaded machine would."""
     pid = platform.pid("nats-server")
