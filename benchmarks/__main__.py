@@ -7,6 +7,7 @@ import argparse
 import uvloop
 
 from benchmarks import append, catchup, commands, load
+from sagacity.roles import calm_the_collector
 
 
 def main() -> None:
@@ -24,6 +25,7 @@ def main() -> None:
     unknown = [name for name in options.names if name not in works]
     if unknown:
         parser.error(f"there is no benchmark {', '.join(unknown)}")
+    calm_the_collector()  # as in every process of Sagacity; the peers in this process have it no worse
     for name in options.names or works:
         uvloop.run(works[name]())
 

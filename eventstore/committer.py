@@ -139,10 +139,11 @@ class Committer:
         if not messages or (len(messages) > 1 and len({m.subject for m in messages}) < len(messages)):
             raise ValueError("a write has at least one message, and at most one for each subject")
         limit = self._connection.max_payload - 1024
-        oversize = [m.subject for m in messages if len(m.payload) > limit]
-        if oversize:
+        sizes = [len(message.payload) for message in messages]
+        if max(sizes) > limit:
+            oversize = (m.subject for m in messages if len(m.payload) > limit)
             raise WriteTooLarge(f"over {limit} bytes: {', '.join(oversize)}")
-        size = sum(len(m.payload) for m in messages)
+        size = sum(sizes)
         if size > MAX_WRITE_BYTES:
             raise WriteTooLarge(f"{size} bytes in one write; the limit is {MAX_WRITE_BYTES}")
         if self._closed:

@@ -36,7 +36,7 @@ class StreamId(NamedTuple):
         return cls(category, name)
 
 
-class Context(msgspec.Struct, frozen=True, kw_only=True):
+class Context(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Who caused what follows, why, and within which conversation; `time` is the moment of the decision."""
 
     time: datetime
@@ -47,8 +47,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str | None = None
 
 
-class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The stored form. Field names are those of CloudEvents."""
+class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The stored form. Field names are those of CloudEvents. (No cycles here: nothing for the collector to look at.)"""
 
     specversion: str
     id: str
@@ -68,7 +68,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     data: msgspec.Raw
 
 
-class Recorded(msgspec.Struct, frozen=True):
+class Recorded(msgspec.Struct, frozen=True, gc=False):
     """An event as the log holds it: its position (from 1, without gaps), its document and the exact bytes."""
 
     position: int
@@ -118,24 +118,17 @@ def hash_of(raw: bytes) -> str:
 
 def new_id() -> str:
     """A UUID of version 7 (RFC 9562): ordered by time of creation, to the millisecond."""
-    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(_random(), "big")
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
-_entropy = bytearray()
-os.register_at_fork(after_in_child=_entropy.clear)
-
-
-def _random() -> bytes:
-    """Ten bytes from the system's source, which is asked for many at a time."""
     if not _entropy:
-        _entropy.extend(os.urandom(10 * 128))
-    taken = bytes(_entropy[-10:])
-    del _entropy[-10:]
-    return taken
+        block = os.urandom(1_280)
+        _entropy.extend(block[start : start + 10] for start in range(0, 1_280, 10))
+    random = _entropy.pop()
+    text = f"{time.time_ns() // 1_000_000:012x}{random.hex()}"
+    return f"{text[:8]}-{text[8:12]}-7{text[13:16]}-{'89ab'[random[2] >> 6]}{text[17:20]}-{text[20:]}"
+
+
+_entropy: list[bytes] = []
+"""Ten bytes an id, asked for many at a time; never shared with a forked process."""
+os.register_at_fork(after_in_child=_entropy.clear)
 
 
 def now() -> datetime:

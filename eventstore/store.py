@@ -45,7 +45,7 @@ class Head(NamedTuple):
     hash: str
 
 
-class StreamWrite(msgspec.Struct, frozen=True):
+class StreamWrite(msgspec.Struct, frozen=True, gc=False):
     """New events for one stream that stands at `expected_version` (0: it does not exist yet).
 
     A `context` of its own replaces the one of the whole append.
@@ -57,7 +57,7 @@ class StreamWrite(msgspec.Struct, frozen=True):
     context: Context | None = None
 
 
-class Appended(msgspec.Struct, frozen=True):
+class Appended(msgspec.Struct, frozen=True, gc=False):
     """The events as they are stored now; `position` is the last one's."""
 
     position: int

@@ -65,7 +65,7 @@ async def run_roles(settings: RoleSettings) -> None:
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # Every event carries its trace; spans are recorded only within traces that somebody else records.
     trace.set_tracer_provider(TracerProvider(sampler=ParentBased(ALWAYS_OFF)))
-    _calm_the_collector()
+    calm_the_collector()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -81,7 +81,7 @@ async def run_roles(settings: RoleSettings) -> None:
             task.result()
 
 
-def _calm_the_collector() -> None:
+def calm_the_collector() -> None:
     """Full collections over caches of live objects stopped the loop for 0.15 s, several times a second under load."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
