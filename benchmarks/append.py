@@ -10,12 +10,13 @@ import subprocess
 import sysconfig
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 import umadb
+from nats.js.client import JetStreamContext
 
 from benchmarks.comparison import Contender, all_of, at_least, compare
 from benchmarks.emmett import EMMETT_POOL, emmett_on
@@ -27,6 +28,9 @@ from eventstore.connection import connect_to
 from eventstore.envelope import StreamId
 from eventstore.store import EventStore
 from eventstore.streams import LogLocation, create_log, protected
+
+Write = Callable[[str, int], Awaitable[None]]
+"""(stream, the version it stands at)"""
 
 GOALS = {1: 0.5, 64: 2.0, 256: 4.0, 1000: 6.0}
 LIBRARY_CALLERS = 32
@@ -43,7 +47,7 @@ async def run(rounds: int, seconds: float) -> None:
                 async def ours(n: int = callers, store: EventStore = store) -> float:
                     return await _rate(n, seconds, lambda stream, v: _append(store, stream, v))
 
-                async def raw_publish(n: int = callers, raw: object = raw) -> float:
+                async def raw_publish(n: int = callers, raw: JetStreamContext = raw) -> float:
                     return await _rate(n, seconds, lambda stream, v: _publish(raw, stream, v))
 
                 async def library(n: int = threads) -> float:
@@ -72,7 +76,7 @@ async def run(rounds: int, seconds: float) -> None:
                 await compare(f"(a) appends by {callers} waiting callers", "events/s", contenders, rounds)
 
 
-async def _rate(callers: int, seconds: float, write) -> float:
+async def _rate(callers: int, seconds: float, write: Write) -> float:
     count = 0
     until = time.perf_counter() + seconds
 
@@ -104,7 +108,7 @@ async def _append(store: EventStore, stream: str, version: int) -> None:
     await store.append(StreamId("thing", stream), version, [Happened(version)], CONTEXT)
 
 
-async def _publish(raw, stream: str, version: int) -> None:
+async def _publish(raw: JetStreamContext, stream: str, version: int) -> None:
     await raw.publish(f"raw.thing.{stream}.{version + 1}", PAYLOAD, timeout=30)
 
 
@@ -120,21 +124,21 @@ async def _ours(servers: Running) -> AsyncGenerator[EventStore]:
 
 
 @asynccontextmanager
-async def _raw(servers: Running) -> AsyncGenerator[object]:
+async def _raw(servers: Running) -> AsyncGenerator[JetStreamContext]:
     """The stock client on a stream with the very same protection."""
     import json
 
     import nats
 
-    client = await nats.connect(servers.nats_url)
+    client = await nats.connect(servers.nats_url)  # pyright: ignore[reportUnknownMemberType] - nats-py types it half
     config = {"name": "RAW", **protected(LogLocation("RAW", "raw"))}
     await client.request("$JS.API.STREAM.CREATE.RAW", json.dumps(config).encode())
-    yield client.jetstream()
+    yield client.jetstream()  # pyright: ignore[reportUnknownMemberType]
     await client.close()
 
 
 @contextmanager
-def _umadb() -> Iterator[str]:
+def _umadb() -> Generator[str]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     program = Path(sysconfig.get_path("scripts")) / "umadb"

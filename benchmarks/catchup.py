@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 import msgspec
 import nats
+from nats.js.client import JetStreamContext
 
 from benchmarks.comparison import Contender, all_of, at_least, compare
 from benchmarks.library_projection import runner_rate
@@ -107,7 +108,7 @@ async def _catch_up(store: EventStore, url: str, last: int) -> float:
 
 
 async def _raw_consumer(url: str, last: int) -> float:
-    client = await nats.connect(url)
+    client = await nats.connect(url)  # pyright: ignore[reportUnknownMemberType] - nats-py types it half
     done = asyncio.Event()
     count = 0
 
@@ -118,7 +119,8 @@ async def _raw_consumer(url: str, last: int) -> float:
             done.set()
 
     began = time.perf_counter()
-    await client.jetstream().subscribe("evt.>", stream="EVENTS", ordered_consumer=True, cb=count_up)
+    context: JetStreamContext = client.jetstream()  # pyright: ignore[reportUnknownMemberType]
+    await context.subscribe("evt.>", stream="EVENTS", ordered_consumer=True, cb=count_up)
     await done.wait()
     rate = last / (time.perf_counter() - began)
     await client.close()

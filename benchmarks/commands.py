@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -76,7 +76,7 @@ def _latency(title: str, loads: list[Load], goal: float) -> None:
 
 
 @contextmanager
-def _empty() -> Iterator[str]:
+def _empty() -> Generator[str]:
     port = free_port()
     process = subprocess.Popen([sys.executable, "-m", "benchmarks.empty_app", str(port)])
     try:

@@ -19,7 +19,7 @@ class Contender:
     name: str
     measure: Measure
     goal: Callable[[dict[str, float]], tuple[str, bool]] | None = None
-    rounds: list[float] = field(default_factory=list)
+    rounds: list[float] = field(default_factory=list[float])
 
     @property
     def median(self) -> float:

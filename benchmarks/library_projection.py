@@ -46,7 +46,9 @@ class Counts(PostgresTrackingRecorder):
 
 
 class Counting(Projection[Counts]):
-    def process_event(self, domain_event: Any, tracking: Any) -> None:
+    def process_event(  # pyright: ignore[reportIncompatibleVariableOverride] - one handler for every type
+        self, domain_event: Any, tracking: Any
+    ) -> None:
         self.view.count(tracking)
 
 

@@ -19,7 +19,7 @@ _RUN = f"{time.time_ns():x}"
 class Load:
     """Times in seconds, from sending a request to its whole answer."""
 
-    latencies: list[float] = field(default_factory=list)
+    latencies: list[float] = field(default_factory=list[float])
     failures: int = 0
     elapsed: float = 0.0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +20,7 @@ class Running(NamedTuple):
 
 
 @contextmanager
-def fresh_servers() -> Iterator[Running]:
+def fresh_servers() -> Generator[Running]:
     servers = Servers(1)
     try:
         servers.start()

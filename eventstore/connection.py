@@ -28,6 +28,9 @@ from eventstore.errors import LogUnavailable
 RawDelivery = Callable[[bytes, bytes, bytes, bytes], None]
 """Receives (subject, reply, payload, header block); must not block. The header block is empty without headers."""
 
+INBOX: Final = "_SAGACITY"
+"""Where answers to us come: apart from those of other clients, who could listen to each other's."""
+
 _CRLF = b"\r\n"
 _log = logging.getLogger(__name__)
 
@@ -180,6 +183,7 @@ async def connect_to(url: str, *, name: str = "sagacity", patience: float = 10.0
         "ping_interval": 10,
         "max_outstanding_pings": 2,
         "error_cb": _quiet,
+        "inbox_prefix": INBOX,
     }
     try:
         async with asyncio.timeout(patience):
@@ -231,6 +235,7 @@ async def _quiet(error: Exception) -> None:
 
 
 __all__ = [
+    "INBOX",
     "Connection",
     "RawDelivery",
     "connect_to",

@@ -21,7 +21,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 
 from domain import inbound
 from eventstore.catalogue import tag_of
-from eventstore.connection import Connection
+from eventstore.connection import INBOX, Connection
 from eventstore.envelope import recorded
 from eventstore.errors import EventStoreError, LogUnavailable, WriteTooLarge
 from eventstore.store import EventStore
@@ -218,7 +218,9 @@ async def _as_it_came(message: NatsMessage) -> bytes:
 
 async def run_inbound(nats_url: str, inbox: Inbox, store: EventStore) -> None:
     """Consume for ever. One message at a time, acknowledged when it is on the record."""
-    broker = NatsBroker(nats_url.split(","), max_reconnect_attempts=-1, reconnect_time_wait=1, logger=None)
+    broker = NatsBroker(
+        nats_url.split(","), max_reconnect_attempts=-1, reconnect_time_wait=1, inbox_prefix=INBOX, logger=None
+    )
 
     @broker.subscriber(
         "in.>",

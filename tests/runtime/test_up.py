@@ -1,5 +1,6 @@
 """`sagacity up` as a user lives with it: it comes up, takes blows, and leaves nothing behind."""
 
+import asyncio
 import json
 import os
 import signal
@@ -156,6 +157,27 @@ def test_sigterm_leaves_no_process(tmp_path):
     assert not [pid for pid in pids if runs(pid)]
 
 
+async def test_without_a_password_one_does_not_hear_what_sagacity_reads(up):
+    heard = []
+
+    async def hear(message):
+        heard.append(message.data)
+
+    full = (up.home / "run" / "nats_url").read_text()
+    guest = await connect_to("nats://" + full.rpartition("@")[2], inbox_prefix="_INBOX")
+    try:
+        await guest.subscribe("_INBOX.>", cb=hear)
+        await guest.flush()
+        await asyncio.to_thread(register, up.url, "unheard")
+        history = await asyncio.to_thread(httpx.get, f"{up.url}/api/v1/organizations/unheard/events")
+        assert history.json()["items"]
+        await guest.request("cmd.organization.register", b'{"data": {"name": "Heard"}}', timeout=5)
+        await guest.flush()
+        assert not [data for data in heard if b"unheard" in data]
+    finally:
+        await guest.close()
+
+
 def log_position(url):
     return httpx.get(f"{url}/api/v1/projections").headers["x-position"]
 
@@ -163,7 +185,7 @@ def log_position(url):
 async def test_without_a_password_one_may_command_and_report_but_not_write_the_log(up):
     """One message that is no event would stop every reader of the log; only Sagacity itself may write there."""
     full = (up.home / "run" / "nats_url").read_text()
-    guest = await connect_to("nats://" + full.rpartition("@")[2])
+    guest = await connect_to("nats://" + full.rpartition("@")[2], inbox_prefix="_INBOX")
     try:
         before = log_position(up.url)
         with pytest.raises(NatsError):

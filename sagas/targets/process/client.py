@@ -24,7 +24,8 @@ from sagas.targets.process.ledger import Allocate, Operation, Retire, Start, Swi
 from sagas.targets.process.problem import CONTENT_TYPE, Problem
 from sagas.targets.process.wire import error_of, socket_of
 
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=60.0, connect=5.0)
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=20.0, connect=5.0)
+"""Shorter than a step: a host that hangs is asked again, with the same key, before the step is given up."""
 
 
 class ProcessTarget:
