@@ -13,7 +13,7 @@ from litestar.exceptions import HTTPException, LitestarException, ValidationExce
 from nats.errors import Error as NatsError
 
 from eventstore.envelope import new_id
-from eventstore.errors import HistoryBroken, LogMissing, LogUnavailable, UnknownEvent, WriteTooLarge
+from eventstore.errors import HistoryBroken, LogFull, LogMissing, LogUnavailable, UnknownEvent, WriteTooLarge
 from handlers.command import InvalidCommand, Outcome
 from handlers.inbound import InvalidCloudEvent
 from projections.queries import BadQuery, NotReached
@@ -80,6 +80,7 @@ STANDARD: Final = {
     500: ("unexpected", "Something went wrong here"),
     503: ("unavailable", "Not available now"),
     504: ("position-not-reached", "Not in time"),
+    507: ("log-full", "No room left"),
 }
 """Status → (name, title) where nothing more is known."""
 
@@ -113,6 +114,8 @@ def problem_of(error: Exception, instance: str) -> Problem:
             return problem(504, str(error), instance, projection=error.name, position=error.reached)
         case WriteTooLarge():
             return problem(413, str(error), instance)
+        case LogFull():
+            return problem(507, f"{error}; nothing was recorded: send the same again when there is room", instance)
         case LogUnavailable() | LogMissing() | NatsError():
             return problem(503, "the log cannot be reached now; send the same again", instance, name="log-unavailable")
         case TargetUnavailable():

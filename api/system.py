@@ -135,6 +135,8 @@ async def _log(services: Services) -> DependencyHealth:
         return DependencyHealth("failing", str(error))
     except Exception:
         return DependencyHealth("failing", "the log does not answer")
+    if services.store.full is not None:
+        return DependencyHealth("degraded", f"commands are refused: {services.store.full}")
     return DependencyHealth("ok", f"last position {state.last}")
 
 

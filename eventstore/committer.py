@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from eventstore.connection import Connection
-from eventstore.errors import LogUnavailable, WriteTooLarge, WrongVersion
+from eventstore.errors import LogFull, LogUnavailable, WriteTooLarge, WrongVersion
 from eventstore.outcomes import look_up
-from eventstore.publisher import Ack, Message, Publisher
+from eventstore.publisher import Message, Publisher
 from eventstore.reader import Reader
+from eventstore.shortage import complete, missing_of
 from eventstore.streams import LogLocation
 
 MAX_BATCH: Final = 1000
@@ -82,6 +83,8 @@ class Committer:
         self._clock: asyncio.TimerHandle | None = None
         self._departing = False
         self._closed = False
+        self.full: str | None = None
+        """Why no write is taken at the moment, if so."""
 
     async def open(self) -> Committer:
         await self._publisher.open()
@@ -148,6 +151,8 @@ class Committer:
             raise WriteTooLarge(f"{size} bytes in one write; the limit is {MAX_WRITE_BYTES}")
         if self._closed:
             raise LogUnavailable("the event store is closed")
+        if self.full is not None:
+            raise LogFull(self.full)
         if len(self._open) >= MAX_OPEN or self._open_bytes + size > MAX_OPEN_BYTES:
             raise LogUnavailable(f"{len(self._open)} writes are waiting for the log already")
         return size
@@ -221,8 +226,10 @@ class Committer:
             ack = await self._publisher.publish([m for write in writes for m in write.messages], patience)
             if ack is not None and ack.stored:
                 return self._succeed_in_order(writes, ack.seq)
-            if ack is not None and self._is_final(ack, writes):
-                return
+            if ack is not None and ack.code in _OUT_OF_SPACE:
+                return await self._without_room(writes, f"the log has no room left ({ack.text})")
+            if ack is not None and ack.code in _TOO_LARGE and len(writes) == 1:
+                return _fail(writes[0], WriteTooLarge(ack.text))
             if await self._decide(writes):
                 continue
             if ack is not None:
@@ -243,16 +250,16 @@ class Committer:
             self._succeed(write, position)
             position -= len(write.messages)
 
-    def _is_final(self, ack: Ack, writes: list[_Write]) -> bool:
-        """Whether this refusal says it all: a full disk, or a write that can never be stored."""
-        if ack.code in _OUT_OF_SPACE:
-            for write in writes:
-                _fail(write, LogUnavailable(ack.text))
-        elif ack.code in _TOO_LARGE and len(writes) == 1:
-            _fail(writes[0], WriteTooLarge(ack.text))
-        else:
-            return False
-        return True
+    async def _without_room(self, writes: list[_Write], reason: str) -> None:
+        """Nothing of most writes is stored. One that is whole or in part is ambiguous: to its caller, who sends it
+        again, the log tells its outcome when it is complete."""
+        missing_of_all = await missing_of(self._reader, [write.messages for write in writes])
+        for write, missing in zip(writes, missing_of_all, strict=True):
+            write.refusal = reason
+            if len(missing) == len(write.messages):
+                _fail(write, LogFull(reason))
+            elif await complete(self._publisher, missing, lambda: not self._closed):
+                _fail(write, LogUnavailable(f"{reason}; send the same again to learn what became of it"))
 
     async def _decide(self, writes: list[_Write]) -> bool:
         """Settle every write of which the log holds proof, one way or the other; whether there was any."""

@@ -3,6 +3,7 @@
 EventStoreError
 ├── WrongVersion        another writer was first; reload and decide again
 ├── LogUnavailable      nothing is known to be written; the same write may be sent again
+│   └── LogFull         nothing is written: the server has no room left
 ├── WriteTooLarge       a message above the server's limit, or more than 1,000 messages in one write
 ├── LogMissing          the stream is not there: it is created by `init` only, never silently
 ├── LogMisconfigured    the stream would not protect history as configured
@@ -34,6 +35,10 @@ class WrongVersion(EventStoreError):
 
 class LogUnavailable(EventStoreError):
     """The log could not take or serve the request in time."""
+
+
+class LogFull(LogUnavailable):
+    """The server's storage is used up; nothing of the write is stored."""
 
 
 class WriteTooLarge(EventStoreError):

@@ -92,6 +92,15 @@ class EventStore:
         await self._committer.close()
         await self.reader.close()
 
+    @property
+    def full(self) -> str | None:
+        """Why every write is refused at the moment, if so."""
+        return self._committer.full
+
+    def take_no_more(self, reason: str | None) -> None:
+        """Refuse every write with LogFull from now on; with None take them again."""
+        self._committer.full = reason
+
     async def append(
         self,
         stream: StreamId,

@@ -30,6 +30,7 @@ from projections.queries import ReadModels
 from projections.read_models import READ_MODELS
 from projections.runner import ProjectionRunner
 from sagacity.release_logs import LogsOfReleases
+from sagacity.room import watch_room
 from sagacity.wiring import Core, open_core, saga_runner, targets
 from sagas.rollout import RetryPolicy, TargetOf
 from sagas.targets.process import ProcessTarget
@@ -54,6 +55,8 @@ class RoleSettings(msgspec.Struct, frozen=True):
     retry_first: float = 0.2
     retry_longest: float = 10.0
     ready_file: str = ""
+    log_home: str = ""
+    """Where the log is kept, if on this machine."""
 
     @property
     def local_host(self) -> str:
@@ -99,7 +102,8 @@ def _work(
 ) -> tuple[list[Coroutine[Any, Any, None]], list[Coroutine[Any, Any, Any]]]:
     """(what runs, what ends when it is ready)"""
     target_of = targets(Path(settings.process_host))
-    work: list[Coroutine[Any, Any, None]] = []
+    room = [watch_room(core.store, Path(settings.log_home))] if settings.log_home else []
+    work: list[Coroutine[Any, Any, None]] = [*room]
     ready: list[Coroutine[Any, Any, Any]] = []
     if "api" in settings.roles:
         work.append(_api(settings, core, target_of, stop))

@@ -20,7 +20,7 @@ PROGRAM = Path(sysconfig.get_path("scripts")) / "nats-server"
 class Node:
     """One nats-server process with a directory and ports that outlive it."""
 
-    def __init__(self, name: str, home: Path, port: int, cluster: str = "") -> None:
+    def __init__(self, name: str, home: Path, port: int, cluster: str = "", limits: str = "") -> None:
         self.name = name
         self.url = f"nats://127.0.0.1:{port}"
         self._port = port
@@ -28,7 +28,7 @@ class Node:
         self._config = home / f"{name}.conf"
         self._config.write_text(
             f'server_name: {name}\nlisten: "127.0.0.1:{port}"\n'
-            f'jetstream {{ store_dir: "{home / name}", sync_interval: always }}\n{cluster}'
+            f'jetstream {{ store_dir: "{home / name}", sync_interval: always, {limits} }}\n{cluster}'
         )
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -1,0 +1,135 @@
+"""A disk that is full: the write is refused, nothing is half-written, and it goes on when there is room again."""
+
+import asyncio
+import os
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from api.problems import problem_of
+from eventstore.catalogue import Catalogue
+from eventstore.connection import connect_to
+from eventstore.envelope import Context, StreamId, now
+from eventstore.errors import LogFull, LogUnavailable
+from eventstore.store import EventStore, StreamWrite
+from eventstore.streams import create_log
+from tests.eventstore.servers import Node, free_ports
+
+ME = Context(time=now(), actor="ann", correlation_id="talk")
+
+
+class Noted(msgspec.Struct, frozen=True, tag="thing.noted"):
+    text: str
+
+
+def two_streams(number):
+    """One write of two streams: either both are there afterwards, or neither."""
+    text = "".join(f"{number}-{digit}" for digit in range(600))
+    return [StreamWrite(StreamId("thing", f"{side}{number}"), 0, [Noted(text)]) for side in "ab"]
+
+
+@contextmanager
+def running(node):
+    node.start()
+    try:
+        yield node
+    finally:
+        node.stop()
+
+
+async def opened(node):
+    connection = await connect_to(node.url)
+    await create_log(connection)
+    return connection, await EventStore.open(connection, Catalogue([Noted]))
+
+
+async def write_until_refused(store):
+    """(the number of the write for which there was no room, what was said)"""
+    for number in range(5_000):
+        try:
+            await store.append_all(two_streams(number), ME, timeout=7)  # the server says nothing for five
+        except LogUnavailable as refused:
+            return number, refused
+    raise AssertionError("there is always room")
+
+
+async def there(store, number):
+    return [len(await store.load(StreamId("thing", f"{side}{number}"), latest=True)) for side in "ab"]
+
+
+async def test_a_server_that_reaches_its_limit_has_all_of_a_write_or_nothing_in_the_end(tmp_path):
+    """It breaks off in the middle of an atomic batch: what it stored of it is completed when there is room again."""
+    port = free_ports(1)[0]
+    small = Node("full", tmp_path, port, limits="max_file_store: 2MB")
+    with running(small):
+        connection, store = await opened(small)
+        broken_off, refused = await write_until_refused(store)
+        assert broken_off > 100
+        assert "the log has no room left" in str(refused)
+        with pytest.raises(LogFull, match="no room left") as full:
+            await store.append_all(two_streams(9_999), ME)
+        problem = problem_of(full.value, "/api/v1/commands")
+        assert (problem.status, problem.type) == (507, "/problems/log-full")
+        assert await there(store, 9_999) == [0, 0]
+    with running(Node("full", tmp_path, port, limits="max_file_store: 20MB")):
+        async with asyncio.timeout(20):
+            while await there(store, broken_off) == [1, 0]:
+                await asyncio.sleep(0.05)
+        for number in range(broken_off + 1):
+            whole = await there(store, number)
+            assert whole in ([1, 1], [0, 0])
+            assert whole == [1, 1] or number == broken_off
+        await store.append_all(two_streams(9_999), ME)
+        await store.close()
+        await connection.close()
+
+
+async def test_a_store_that_is_told_to_takes_no_more_for_a_while(tmp_path):
+    node = Node("told", tmp_path, free_ports(1)[0])
+    with running(node):
+        connection, store = await opened(node)
+        store.take_no_more("1 MB is left on the disk")
+        with pytest.raises(LogFull, match="1 MB is left"):
+            await store.append_all(two_streams(0), ME)
+        store.take_no_more(None)
+        await store.append_all(two_streams(0), ME)
+        await store.close()
+        await connection.close()
+
+
+def fill(file):
+    subprocess.run(["dd", "if=/dev/zero", f"of={file}", "bs=64k"], capture_output=True, check=False)
+
+
+@contextmanager
+def small_disk(place):
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=14m", "tmpfs", str(place)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root and a small file system")
+async def test_a_disk_that_others_fill_only_delays(tmp_path: Path):
+    with small_disk(tmp_path):
+        node = Node("filled", tmp_path, free_ports(1)[0])
+        with running(node):
+            connection, store = await opened(node)
+            await store.append_all(two_streams(0), ME)
+            filler = tmp_path / "filler"
+            fill(filler)
+            with pytest.raises(LogUnavailable, match="no certain outcome within 1 s; the log said"):
+                await store.append_all(two_streams(1), ME, timeout=1)
+            assert (await store.state()).last == 2
+            filler.unlink()
+            await store.append_all(two_streams(1), ME)
+            await store.append_all(two_streams(2), ME)
+            assert (await store.state()).last == 6
+            await store.close()
+            await connection.close()
