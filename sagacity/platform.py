@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncGenerator
@@ -16,12 +15,15 @@ import msgspec
 from eventstore.connection import connect_to
 from eventstore.errors import LogMissing
 from eventstore.streams import check_log
-from sagacity.embedded.directory import DataDirectory, check_port, free_port
+from sagacity.embedded.directory import CannotStart, DataDirectory, address_fault, free_port
 from sagacity.embedded.nats_server import check_version_text, nats_service
 from sagacity.embedded.postgres import postgres_service
-from sagacity.embedded.service import Service, StartFailed
+from sagacity.embedded.probing import Probe
+from sagacity.embedded.service import Service
 from sagacity.embedded.supervisor import Supervisor, Tell
 from sagacity.one_host import only_host
+from sagacity.passwords import without_passwords
+from sagacity.preflight import check_settings, needs_own_database
 from sagacity.roles import RoleSettings
 from sagacity.settings import Settings
 from sagacity.wiring import initialise
@@ -34,7 +36,7 @@ class NotInitialised(Exception):
 
 @dataclass(frozen=True)
 class RunningPlatform:
-    """Where it is reached; `url` is empty without the api role."""
+    """Where it is reached; `url` is empty without the api role, `database_url` where no role here needs one."""
 
     url: str
     nats_url: str
@@ -48,10 +50,16 @@ class RunningPlatform:
 
 @asynccontextmanager
 async def running_platform(settings: Settings, tell: Tell) -> AsyncGenerator[RunningPlatform]:
-    """Start everything; leaving stops it, in reverse. Raises CannotStart, StartFailed, NotInitialised."""
+    """Start everything; leaving stops it, in reverse.
+
+    Raises CannotStart, StartFailed, NotInitialised, LogUnavailable.
+    """
     directory = DataDirectory(settings.data.expanduser().absolute())
     with directory.taken():
-        async with AsyncExitStack() as claims, Supervisor(directory, tell) as supervisor:
+        check_settings(settings)
+        async with AsyncExitStack() as until_last, Supervisor(directory, tell) as supervisor, AsyncExitStack() as before:
+            # Given back when our sagas have stopped; on a server of our own, while that can still be told.
+            claims = until_last if settings.nats_url else before
             running = await _start(settings, directory, supervisor, claims)
             _publish(running)
             try:
@@ -69,10 +77,12 @@ async def _start(
     if "saga" in settings.role:
         await claims.enter_async_context(only_host(nats_url, directory.path, ask=settings.nats_url is not None))
         await supervisor.start(_process_host(directory))
-    database_url = settings.database_url or await _own_postgres(directory, supervisor)
+    own = needs_own_database(settings)
+    database_url = await _own_postgres(directory, supervisor) if own else settings.database_url or ""
     port = settings.port or free_port()
-    if "api" in settings.role:
-        check_port(settings.host, port)
+    taken_since = address_fault(settings.host, port) if "api" in settings.role else None
+    if taken_since:
+        raise CannotStart(taken_since)
     roles = RoleSettings(
         roles=tuple(sorted(settings.role)),
         nats_url=nats_url,
@@ -85,6 +95,7 @@ async def _start(
         retry_first=settings.retry_first,
         retry_longest=settings.retry_longest,
         ready_file=str(directory.run / "roles.ready"),
+        log_home="" if settings.nats_url else str(directory.path),
     )
     await supervisor.start(_roles(roles, directory))
     url = f"http://{'127.0.0.1' if settings.host in ('0.0.0.0', '::') else settings.host}:{port}"
@@ -105,13 +116,10 @@ async def _own_postgres(directory: DataDirectory, supervisor: Supervisor) -> str
 
 async def _ensure_log(settings: Settings, directory: DataDirectory, url: str) -> None:
     """Our own empty server gets its streams once; a log that should be there and is not is never replaced."""
-    try:
-        connection = await asyncio.wait_for(connect_to(url, allow_reconnect=False, connect_timeout=3), 10)
-    except Exception as error:
-        raise StartFailed(f"NATS at {url} cannot be reached: {error or type(error).__name__}") from error
+    connection = await connect_to(url, allow_reconnect=False, connect_timeout=3)
     try:
         server = connection.connected_server_version
-        check_version_text(f"{server.major}.{server.minor}.{server.patch}", url)
+        check_version_text(f"{server.major}.{server.minor}.{server.patch}", without_passwords(url))
         initialised = directory.path / "initialised"
         if settings.nats_url is None and not initialised.exists():
             await initialise(connection, replicas=1)
@@ -134,7 +142,7 @@ def _process_host(directory: DataDirectory) -> Service:
         return False
 
     command = (sys.executable, "-m", "sagas.targets.process.host", "--data", str(directory.process_host))
-    return Service("process-host", command, ready, grace=30.0)
+    return Service("process-host", command, ready, grace=30.0, probe=Probe(ready))
 
 
 def _roles(roles: RoleSettings, directory: DataDirectory) -> Service:
@@ -145,15 +153,21 @@ def _roles(roles: RoleSettings, directory: DataDirectory) -> Service:
         _write_secret(settings_file, msgspec.json.encode(roles))
 
     async def ready() -> bool:
-        return ready_file.exists() and ("api" not in roles.roles or await _answers(roles))
+        return ready_file.exists() and ("api" not in roles.roles or await _answers(roles, "startup", timeout=2.0))
 
-    return Service("roles", (sys.executable, "-m", "sagacity", "role", str(settings_file)), ready, prepare=prepare)
+    async def alive() -> bool:
+        return await _answers(roles, "live", timeout=5.0)
+
+    command = (sys.executable, "-m", "sagacity", "role", str(settings_file))
+    # Without the api role nobody can ask them anything.
+    return Service("roles", command, ready, prepare=prepare, probe=Probe(alive) if "api" in roles.roles else None)
 
 
-async def _answers(roles: RoleSettings) -> bool:
+async def _answers(roles: RoleSettings, question: str, timeout: float) -> bool:
+    """Within `timeout` seconds. Asked often, and without TLS: the world's certificates need not be loaded for it."""
     with contextlib.suppress(httpx.HTTPError):
-        async with httpx.AsyncClient() as client:
-            answer = await client.get(f"http://{roles.local_host}:{roles.port}/health/startup", timeout=2)
+        async with httpx.AsyncClient(verify=False, trust_env=False, timeout=timeout) as client:
+            answer = await client.get(f"http://{roles.local_host}:{roles.port}/health/{question}")
             return answer.status_code == 200
     return False
 

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 from pydantic import AnyUrl, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from sagacity.passwords import without_passwords
+
 Role = Literal["api", "projector", "saga", "worker"]
 PREFIX = "SAGACITY_"
 
@@ -45,10 +47,16 @@ def _number(value: Any) -> Any:
 def _url(*schemes: str) -> BeforeValidator:
     def check(value: Any) -> Any:
         for url in str(value).split(",") if value is not None else ():
-            parsed = AnyUrl(url.strip())
-            if parsed.scheme not in schemes or not parsed.host:
+            if not is_one(url.strip()):
                 raise ValueError(f"must be {' or '.join(f'{scheme}://host…' for scheme in schemes)}")
         return value
+
+    def is_one(url: str) -> bool:
+        try:
+            parsed = AnyUrl(url)
+        except ValidationError:
+            return False
+        return parsed.scheme in schemes and bool(parsed.host)
 
     return BeforeValidator(check)
 
@@ -133,9 +141,21 @@ def _faults(error: ValidationError, merged: Mapping[str, tuple[str, object]]) ->
         name = str(each["loc"][0])
         where = merged[name][0] if name in merged else name
         unknown = each["type"] == "extra_forbidden"
-        what = _unknown(name, where) if unknown else f"{each['msg']} (given: {merged[name][1]!r})"
+        what = _unknown(name, where) if unknown else f"{_words_of(each['msg'])} (given: {_shown(merged[name][1])})"
         faults.append(Fault(where, what))
     return faults
+
+
+def _words_of(message: str) -> str:
+    """Pydantic puts the kind of the exception before what the setting's own check says."""
+    return message.removeprefix("Value error, ")
+
+
+def _shown(value: object) -> str:
+    """What is no URL may have been meant as one: before an @ there may be a password all the same."""
+    if isinstance(value, str) and "://" not in value:
+        return repr(value.rpartition("@")[2])
+    return without_passwords(repr(value))
 
 
 def _unknown(name: str, where: str) -> str:

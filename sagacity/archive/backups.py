@@ -50,9 +50,9 @@ async def back_up(
 ) -> Manifest:
     """Write the log as it is now to a new directory, or to a new file when `place` ends with `.tar`.
 
-    It is there whole or not at all. Raises BackupFault for a log with faults too, LogUnavailable, OSError.
+    It is there whole or not at all. Raises BackupFault (for a log with faults too), LogUnavailable.
     """
-    with _appearing(place) as directory:
+    with _in_words(place), _appearing(place) as directory:
         survey = await _write_events(store, directory / EVENTS, on_progress)
         if survey.faults:
             raise BackupFault(f"the log has faults, see `sagacity verify`: {_listed(survey.faults)}")
@@ -71,6 +71,19 @@ def opened(place: Path) -> Generator[tuple[Manifest, Path]]:
         if faults:
             raise BackupFault(f"{place} is not what its manifest says: {_listed(faults)}")
         yield manifest, directory / EVENTS
+
+
+@contextmanager
+def _in_words(place: Path) -> Generator[None]:
+    """The name under which it is written until it is complete is nobody's business."""
+    try:
+        yield
+    except (ConnectionError, TimeoutError):  # it is the log that fails
+        raise
+    except OSError as error:
+        parent = place.absolute().parent
+        why = error.strerror or str(error) if parent.is_dir() else f"there is no directory {parent}"
+        raise BackupFault(f"{place} cannot be written: {why}") from error
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from importlib import import_module
 
 import click
 
+from sagacity.passwords import without_passwords
+
 COMMANDS = {
     "up": "sagacity.cli.up:up",
     "demo": "sagacity.cli.demo:demo",
@@ -60,6 +62,6 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo(error.format_message(), err=True)
         sys.exit(2)
     except click.ClickException as error:
-        click.echo(f"sagacity: {' '.join(error.format_message().split())}", err=True)
+        click.echo(f"sagacity: {without_passwords(' '.join(error.format_message().split()))}", err=True)
         sys.exit(2)
     sys.exit(status if isinstance(status, int) else 0)

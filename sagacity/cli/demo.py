@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import shutil
-import signal
 import tempfile
 import time
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -18,19 +19,23 @@ from rich.console import Console
 from rich.markup import escape
 
 from eventstore.errors import EventStoreError
+from eventstore.tasks import end_tasks
 from sagacity.cli import UserError
+from sagacity.cli.stopping import until_stopped
 from sagacity.demo.platform import Platform, platform_at
 from sagacity.demo.story import (
     Claim,
     broken_release,
     crash_in_the_middle,
     first_release,
+    on_the_record,
     prepare,
     update_under_traffic,
 )
 from sagacity.demo.traffic import Traffic
 from sagacity.embedded.directory import CannotStart
 from sagacity.embedded.service import StartFailed
+from sagacity.passwords import without_passwords
 from sagacity.platform import NotInitialised, RunningPlatform, running_platform
 from sagacity.settings import Settings, SettingsError, load_settings
 
@@ -51,7 +56,8 @@ def demo(data: str | None, port: str | None, exit_: bool) -> int:
     own = Path(tempfile.mkdtemp(prefix="sagacity-demo-"))
     try:
         settings = demo_settings(data, port, own)
-        return asyncio.run(Telling(Console(highlight=False)).tell(settings, stay=not exit_))
+        telling = Telling(Console(highlight=False), kept=settings.data != own)
+        return asyncio.run(telling.tell(settings, stay=not exit_))
     except (SettingsError, CannotStart, StartFailed, NotInitialised, EventStoreError) as error:
         raise UserError(str(error)) from error
     finally:
@@ -74,33 +80,37 @@ def demo_settings(data: str | None, port: str | None, own: Path) -> Settings:
 class Telling:
     """One telling of the story, with what is printed of it."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, kept: bool) -> None:
+        """`kept`: whether the data directory is there afterwards."""
         self._console = console
+        self._kept = kept
+        self._is_told = False
         self._began = time.monotonic()
         self._claims: list[Claim] = []
         self._traffic: Traffic | None = None
 
     async def tell(self, settings: Settings, *, stay: bool) -> int:
-        """0 when every claim held."""
-        stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        """0 when every claim held, 1 when not, 130 when it was stopped before the end."""
+        await until_stopped(partial(self._tell, settings, stay))
+        if not self._is_told:
+            return 130
+        return 0 if all(claim.holds for claim in self._claims) else 1
+
+    async def _tell(self, settings: Settings, stay: bool, stop: asyncio.Event) -> None:
         self._chapter("The platform comes up: nats-server, PostgreSQL, the process host and all roles")
         async with running_platform(settings, self._aside) as running:
             self._console.print(f"{self._time()} Sagacity is ready: [bold]{running.url}[/bold]")
-            story = asyncio.create_task(self._story(running))
-            stopping = asyncio.create_task(stop.wait())
-            await asyncio.wait({story, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not story.done():
-                story.cancel()
-                return 130
-            correlation = await story
-            self._end(running, correlation)
-            if stay:
-                self._console.print("The platform stays up; Ctrl-C stops it.")
-                await stop.wait()
-            stopping.cancel()
-        return 0 if all(claim.holds for claim in self._claims) else 1
+            story, stopping = asyncio.create_task(self._story(running)), asyncio.create_task(stop.wait())
+            try:
+                await asyncio.wait({story, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                if not story.done():
+                    return
+                self._end(running, await story, stay)
+                if stay:
+                    self._console.print("The platform stays up; Ctrl-C stops it.")
+                    await stopping
+            finally:
+                await end_tasks(story, stopping)
 
     async def _story(self, running: RunningPlatform) -> str:
         async with AsyncExitStack() as stack:
@@ -118,22 +128,25 @@ class Telling:
             pid = lambda: running.pid("roles")  # noqa: E731 - asked again after the crash
             self._check(await crash_in_the_middle(shop, self._traffic, watch, self._chapter, pid))
             last = await platform.deployment(f"{shop.stack}-1-3")
-            self._check(await _on_the_record(platform, shop.stack))
+            self._check(await on_the_record(platform, shop.stack))
             return last["correlation_id"]
 
     async def _watch(self, platform: Platform, id: str) -> dict[str, Any]:
         """Print a deployment's timeline as it grows; its final state."""
         ended = asyncio.create_task(platform.ended(id))
         told = 0
-        while True:
-            over = ended.done()
-            lines = await platform.timeline(id)
-            for line in lines[told:]:
-                self._line(line)
-            told = max(told, len(lines))
-            if over:
-                return await ended
-            await asyncio.sleep(0.1)
+        try:
+            while True:
+                over = ended.done()
+                lines = await platform.timeline(id)
+                for line in lines[told:]:
+                    self._line(line)
+                told = max(told, len(lines))
+                if over:
+                    return await ended
+                await asyncio.sleep(0.1)
+        finally:
+            await end_tasks(ended)
 
     def _line(self, entry: dict[str, Any]) -> None:
         bad = any(word in entry["type"] for word in ("failed", "rollback", "rolled_back", "compensated", "unhealthy"))
@@ -151,37 +164,32 @@ class Telling:
             mark = "[green]✓[/green]" if claim.holds else "[bold red]✗[/bold red]"
             self._console.print(f"{self._time()} {mark} {claim.text}")
 
-    def _end(self, running: RunningPlatform, correlation: str) -> None:
+    def _end(self, running: RunningPlatform, correlation: str, stay: bool) -> None:
+        self._is_told = True
         held = sum(claim.holds for claim in self._claims)
         self._chapter(f"{held} of {len(self._claims)} claims held")
-        self._console.print(
-            f"The audit trail: {running.url}/api/v1/events?correlation_id={correlation}", soft_wrap=True
-        )
+        for line in audit_trail(running, correlation, self._kept, stay):
+            self._console.print(escape(line), soft_wrap=True)
 
     def _chapter(self, text: str) -> None:
         self._console.print(f"{self._time()} [bold]{text}[/bold]", soft_wrap=True)
 
     def _aside(self, text: str) -> None:
-        self._console.print(f"{self._time()}   [dim]{text}[/dim]")
+        self._console.print(f"{self._time()}   [dim]{escape(without_passwords(text))}[/dim]", soft_wrap=True)
 
     def _time(self) -> str:
         return f"[dim]{time.monotonic() - self._began:6.1f} s[/dim]"
 
 
-async def _on_the_record(platform: Platform, stack: str) -> list[Claim]:
-    """The log and the read models tell the same story."""
-    outcomes = {
-        "1.0": "deployment.completed",
-        "1.1": "deployment.completed",
-        "1.2": "deployment.rolled_back",
-        "1.3": "deployment.completed",
-    }
-    holds = True
-    for version, last in outcomes.items():
-        history = await platform.history("deployment", f"{stack}-{version.replace('.', '-')}")
-        holds = holds and history[-1]["type"] == last
-    sagas = await platform.open_sagas()
-    return [
-        Claim("the log holds every outcome as it was shown", holds),
-        Claim("no saga is left open", sagas == 0),
-    ]
+def audit_trail(running: RunningPlatform, correlation: str, kept: bool, stay: bool) -> list[str]:
+    """Where the last deployment's trail is: at a URL while the platform runs, with a command once it is stopped."""
+    lines: list[str] = []
+    if stay:
+        url = f"{running.url}/api/v1/events?correlation_id={correlation}"
+        lines.append(f"The audit trail, while the platform runs: {url}")
+    if kept:
+        place = shlex.quote(str(running.directory.path))
+        lines.append(f"The audit trail, at any time: sagacity replay --correlation-id {correlation} --data {place}")
+    elif not stay:
+        lines.append("Its data is removed now; to keep it, with the audit trail: sagacity demo --exit --data DIR")
+    return lines

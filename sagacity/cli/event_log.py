@@ -12,10 +12,12 @@ from nats.errors import Error as NatsError
 from eventstore.connection import connect_to
 from eventstore.errors import EventStoreError
 from eventstore.store import EventStore
+from sagacity.archive.importing import NotImportable
 from sagacity.archive.lines import FileFault
 from sagacity.cli import UserError
 from sagacity.cli.connecting import LogPlace
 from sagacity.cli.options import settings_from
+from sagacity.cli.traces import Traces
 from sagacity.embedded.directory import CannotStart, DataDirectory
 from sagacity.embedded.nats_server import nats_service
 from sagacity.embedded.service import StartFailed
@@ -38,7 +40,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 async def open_log(place: LogPlace, *, create: bool = False) -> AsyncGenerator[EventStore]:
     """The log of a server, of a running platform, or of one at rest (its nats-server then runs for this command).
 
-    `create`: a data directory that has none yet gets one. Raises UserError and what `run` translates.
+    `create`: a data directory that has none yet gets one, and is as it was before if nothing is imported.
+    Raises UserError and what `run` translates.
     """
     settings = settings_from({"nats_url": place.nats_url, "data": place.data})
     async with _server(settings, create and place.data is not None) as url:
@@ -72,6 +75,7 @@ async def _server(settings: Settings, create: bool) -> AsyncGenerator[str]:
     directory = DataDirectory(settings.data.expanduser().absolute())
     if not directory.run.exists() and not create:
         raise UserError(f"{settings.data} is no data directory: name one with --data, or a NATS server with --nats")
+    traces = Traces(directory.path)
     with ExitStack() as stack:
         try:
             stack.enter_context(directory.taken())
@@ -81,8 +85,14 @@ async def _server(settings: Settings, create: bool) -> AsyncGenerator[str]:
                 raise
             yield running.read_text()
             return
-        async with _own_server(settings, directory, create) as url:
-            yield url
+        is_new = not (directory.path / "initialised").exists()
+        try:
+            async with _own_server(settings, directory, create) as url:
+                yield url
+        except (NotImportable, FileFault, StartFailed):
+            if create and is_new:
+                traces.remove()
+            raise
 
 
 @asynccontextmanager

@@ -72,6 +72,8 @@ def export_command(
     from sagacity.archive.exporting import Selection
     from sagacity.cli.moving import export_to
 
+    if isinstance(until, int) and until < after:
+        raise UserError(f"--until: {until} is before --after ({after}): there is nothing between them")
     result = export_to(target, out, Selection(after, until, category), resume)
     if result.missing:
         raise UserError(f"{result.missing} positions are missing from the log: `sagacity verify` names them")

@@ -9,7 +9,7 @@ import click
 from nats.errors import Error as NatsError
 
 from eventstore.connection import connect_to
-from eventstore.errors import EventStoreError
+from eventstore.errors import EventStoreError, LogUnavailable
 from sagacity.cli import UserError
 from sagacity.cli.options import settings_from, settings_options
 from sagacity.settings import Settings
@@ -30,13 +30,15 @@ def init(**flags: Any) -> None:
         raise UserError("--nats-url is missing: `sagacity up` initialises its own server by itself")
     try:
         asyncio.run(_init(settings, settings.nats_url))
+    except LogUnavailable as error:  # which says where
+        raise UserError(str(error)) from error
     except (EventStoreError, NatsError, OSError) as error:
-        raise UserError(f"{settings.nats_url}: {error}") from error
+        raise UserError(f"{settings.nats_url}: {str(error) or type(error).__name__}") from error
     click.echo("the log is ready")
 
 
 async def _init(settings: Settings, url: str) -> None:
-    connection = await connect_to(url, allow_reconnect=False)
+    connection = await connect_to(url, patience=5.0, allow_reconnect=False)
     try:
         await initialise(connection, replicas=settings.nats_replicas)
     finally:

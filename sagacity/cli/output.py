@@ -31,9 +31,9 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table for people; tab-separated lines for programs."""
+    """A table for people; tab-separated lines for programs, the names of the columns first."""
     if not sys.stdout.isatty():
-        for row in rows:
+        for row in (columns, *rows):
             click.echo("\t".join(map(str, row)))
         return
     table = Table(*columns, box=None, header_style="bold", pad_edge=False)

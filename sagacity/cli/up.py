@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import signal
+from functools import partial
 from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from eventstore.errors import EventStoreError
 from sagacity.cli import UserError
 from sagacity.cli.options import settings_from, settings_options
+from sagacity.cli.stopping import until_stopped
 from sagacity.embedded.directory import CannotStart
 from sagacity.embedded.service import StartFailed
+from sagacity.passwords import without_passwords
 from sagacity.platform import NotInitialised, running_platform
 from sagacity.settings import Settings
 
@@ -29,24 +32,21 @@ def up(**flags: Any) -> None:
     """
     settings = settings_from(flags)
     try:
-        asyncio.run(_up(settings))
+        asyncio.run(until_stopped(partial(_up, settings)))
     except (CannotStart, StartFailed, NotInitialised, EventStoreError) as error:
         raise UserError(str(error)) from error
 
 
-async def _up(settings: Settings) -> None:
+async def _up(settings: Settings, stop: asyncio.Event) -> None:
     console = Console(highlight=False)
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
     def tell(line: str) -> None:
-        console.print(f"[dim]{line}[/dim]")
+        console.print(f"[dim]{escape(without_passwords(line))}[/dim]", soft_wrap=True)
 
     async with running_platform(settings, tell) as running:
-        if stop.is_set():
-            return
         what = running.url or ", ".join(sorted(settings.role))
         console.print(f"Sagacity is ready: [bold]{what}[/bold]  (Ctrl-C stops it)")
-        await stop.wait()
-        tell("stopping")
+        try:
+            await stop.wait()
+        finally:
+            tell("stopping")

@@ -114,6 +114,25 @@ async def crash_in_the_middle(
     ]
 
 
+async def on_the_record(platform: Platform, stack: str) -> list[Claim]:
+    """The log and the read models tell the same story."""
+    outcomes = {
+        "1.0": "deployment.completed",
+        "1.1": "deployment.completed",
+        "1.2": "deployment.rolled_back",
+        "1.3": "deployment.completed",
+    }
+    holds = True
+    for version, last in outcomes.items():
+        history = await platform.history("deployment", f"{stack}-{version.replace('.', '-')}")
+        holds = holds and history[-1]["type"] == last
+    sagas = await platform.open_sagas()
+    return [
+        Claim("the log holds every outcome as it was shown", holds),
+        Claim("no saga is left open", sagas == 0),
+    ]
+
+
 async def _until_started(platform: Platform, id: str) -> None:
     """Until the new release runs and is not yet in traffic."""
     async with asyncio.timeout(60):

@@ -88,15 +88,20 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def check_port(host: str, port: int) -> None:
-    """Raises CannotStart when nobody can listen there: better now than from within a child process."""
+def address_fault(host: str, port: int) -> str | None:
+    """Why nobody can listen there, and what to choose instead; None when one can (any port for 0)."""
     try:
+        socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
-            return
+            return None
+    except (socket.gaierror, UnicodeError):
+        return f"host {host} is not known here; choose another --host"
     except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:
+            return f"host {host} is no address of this machine; choose another --host"
         taken = error.errno == errno.EADDRINUSE
-        why = "is taken" if taken else f"cannot be listened on: {error.strerror}"
-        raise CannotStart(f"port {port} of {host} {why}; choose another --port") from error
+        why = "is taken" if taken else f"cannot be listened on: {os.strerror(error.errno or 0)}"
+        return f"port {port} of {host} {why}; choose another --port"
 
 
 def _is_free(port: int) -> bool:

@@ -13,6 +13,7 @@ from typing import Final
 from eventstore.connection import connect_to
 from eventstore.streams import ask
 from sagacity.embedded.directory import DataDirectory
+from sagacity.embedded.probing import Probe
 from sagacity.embedded.service import Service, StartFailed
 
 OLDEST: Final = (2, 14)
@@ -23,7 +24,7 @@ _CONFIGURATION: Final = """\
 server_name: sagacity
 listen: "127.0.0.1:{port}"
 max_payload: 1MB
-jetstream {{ store_dir: "{store}", sync_interval: always }}
+jetstream {{ store_dir: "{store}", sync_interval: always, max_file_store: 1PB }}
 authorization {{
   users: [
     {{ user: sagacity, password: "{password}" }}
@@ -48,14 +49,14 @@ def nats_service(directory: DataDirectory, port: int, binary: Path | None) -> tu
 
     async def ready() -> bool:
         with contextlib.suppress(Exception):
-            connection = await connect_to(url, connect_timeout=1, allow_reconnect=False)
+            connection = await connect_to(url, patience=3.0, connect_timeout=1, allow_reconnect=False)
             try:
                 return "error" not in await ask(connection, "INFO", timeout=1.0)
             finally:
                 await connection.close()
         return False
 
-    return Service("nats-server", (str(program), "-c", str(configuration)), ready), url
+    return Service("nats-server", (str(program), "-c", str(configuration)), ready, probe=Probe(ready)), url
 
 
 def _password(directory: DataDirectory) -> str:
@@ -69,7 +70,14 @@ def _password(directory: DataDirectory) -> str:
 def check_version(program: Path) -> None:
     """Raises StartFailed unless the program is a nats-server that is new enough."""
     try:
-        said = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=True).stdout
+        said = subprocess.run(
+            [program, "--version"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+            start_new_session=True,  # a Ctrl-C is for us
+        ).stdout
     except (OSError, subprocess.SubprocessError) as error:
         raise StartFailed(f"{program} is no nats-server that runs here: {error}") from error
     check_version_text(said, str(program))

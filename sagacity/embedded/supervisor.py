@@ -8,7 +8,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final
 
+from eventstore.tasks import end_tasks
 from sagacity.embedded.directory import DataDirectory
+from sagacity.embedded.probing import until_it_hangs
 from sagacity.embedded.service import Child, Service, StartFailed
 
 _LONGEST_PAUSE: Final = 10.0
@@ -36,8 +38,9 @@ class Supervisor:
             watcher.cancel()
         await asyncio.gather(*self._watchers, return_exceptions=True)
         for child in reversed(self._children):
-            await child.stop()
-            self._tell(f"{child.service.name} stopped")
+            if child.pid:
+                await child.stop()
+                self._tell(f"{child.service.name} stopped")
 
     async def start(self, service: Service) -> None:
         """Start a service, wait until it is ready and keep it running from then on. Raises StartFailed."""
@@ -55,21 +58,32 @@ class Supervisor:
                     await asyncio.to_thread(child.bound_log)
 
     async def _keep_running(self, child: Child) -> None:
-        pause = 0.1
         while True:
-            code = await child.wait()
-            self._tell(f"{child.service.name} ended unexpectedly ({_how(code)}); it is started again")
-            while True:
-                try:
-                    await child.start()
-                    break
-                except StartFailed as error:
-                    self._tell(str(error))
-                    await asyncio.sleep(pause)
-                    pause = min(pause * 2, _LONGEST_PAUSE)
-            pause = 0.1
+            self._tell(f"{child.service.name} {await _end_of(child)}; it is started again")
+            await self._start_again(child)
             self._tell(f"{child.service.name} ready again (process {child.pid})")
 
+    async def _start_again(self, child: Child) -> None:
+        """As often as it takes; one line says why each attempt failed."""
+        pause = 0.1
+        while True:
+            try:
+                return await child.start()
+            except StartFailed as error:
+                self._tell(str(error))
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
 
-def _how(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"code {code}"
+
+async def _end_of(child: Child) -> str:
+    """Waits until it has ended, by itself or because it hung and was killed for it; how, in words."""
+    ended, hanging = asyncio.create_task(child.wait()), asyncio.create_task(until_it_hangs(child.service.probe))
+    try:
+        await asyncio.wait({ended, hanging}, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            return f"ended unexpectedly {child.how_it_ended()}"
+        child.kill()
+        await ended
+        return "does not answer any more and was killed"
+    finally:
+        await end_tasks(ended, hanging)

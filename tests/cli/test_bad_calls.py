@@ -32,11 +32,12 @@ BAD_CALLS = {
     "unknown transport": (["command", "stack.register", "--via", "pigeon"], "'pigeon' is not one of 'http', 'nats'"),
     "type is no subject": (["command", "*", "--via", "nats", "--nats", "nats://h"], "there is no command '*'"),
     "no NATS known": (["command", "a.b", "--via", "nats"], "no platform runs in .sagacity: name a NATS server with"),
-    "no NATS URL": (["verify", "--nats", "http://127.0.0.1"], "--nats-url: Value error, must be nats://host"),
+    "no NATS URL": (["verify", "--nats", "http://127.0.0.1"], "--nats-url: must be nats://host"),
     "no log known": (["verify"], ".sagacity is no data directory: name one with --data, or a NATS server with --nats"),
     "no position": (["events", "export", "--after", "-3"], "'-3' is no position"),
     "no moment": (["events", "export", "--until", "yesterday"], "'yesterday' is no position and no time such as"),
     "no category": (["events", "export", "--category", "a.b"], "'a.b' is no category"),
+    "nothing to export": (["events", "export", "--after", "5", "--until", "3"], "--until: 3 is before --after (5)"),
     "resume nowhere": (["events", "export", "--resume"], "--resume: needs a file to go on with"),
     "nothing to import": (["events", "import", "none", "--data", "new"], "none cannot be read: No such file"),
     "no export": (["events", "import", "latin1", "--data", "new"], "latin1, line 1: no line of an export"),
@@ -69,6 +70,19 @@ def test_a_server_that_is_not_there_is_named_without_its_password(sagacity: Saga
     assert called.status == 2
     assert called.errors.startswith("sagacity: no connection to NATS at nats://127.0.0.1:9: ")
     assert "secret" not in called.errors
+
+
+def test_init_names_a_server_that_is_not_there_once(sagacity: Sagacity) -> None:
+    called = sagacity("init", "--nats-url", "nats://ann:sec@secret@127.0.0.1:9")
+    assert called.status == 2
+    assert called.errors.startswith("sagacity: no connection to NATS at nats://127.0.0.1:9: ")
+    assert called.errors.count("nats://") == 1
+    assert "secret" not in called.errors
+
+
+def test_a_platform_that_is_not_there_is_named_without_its_password(sagacity: Sagacity) -> None:
+    called = sagacity("status", "--url", "http://ann:secret@127.0.0.1:9")
+    assert called.errors.startswith("sagacity: nothing answers at http://127.0.0.1:9: ")
 
 
 def test_the_program_itself_ends_like_that(tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from sagacity.cli import UserError
-from sagacity.cli.demo import demo_settings
+from sagacity.cli.demo import audit_trail, demo_settings
+from sagacity.embedded.directory import DataDirectory
+from sagacity.platform import RunningPlatform
 from tests.cli.conftest import Sagacity
 
 
@@ -45,7 +47,7 @@ def test_the_demo_needs_every_role(sagacity: Sagacity, tmp_path: Path, monkeypat
     ("variable", "value", "says"),
     [
         ("SAGACITY_NATS_SERVER", "/no/such/file", "/no/such/file is no nats-server that runs here"),
-        ("SAGACITY_NATS_URL", "http://x", "SAGACITY_NATS_URL: Value error, must be nats://"),
+        ("SAGACITY_NATS_URL", "http://x", "SAGACITY_NATS_URL: must be nats://"),
         ("SAGACITY_ROLES", "api", "did you mean SAGACITY_ROLE?"),
     ],
 )
@@ -57,3 +59,25 @@ def test_what_is_wrong_in_the_environment_is_one_line(
     assert called.status == 2
     assert says in called.errors
     assert called.errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("kept", "stay", "said"),
+    [
+        (False, True, ["The audit trail, while the platform runs: http://h:1/api/v1/events?correlation_id=c-1"]),
+        (
+            True,
+            True,
+            [
+                "The audit trail, while the platform runs: http://h:1/api/v1/events?correlation_id=c-1",
+                "The audit trail, at any time: sagacity replay --correlation-id c-1 --data '/a place'",
+            ],
+        ),
+        (True, False, ["The audit trail, at any time: sagacity replay --correlation-id c-1 --data '/a place'"]),
+        (False, False, ["Its data is removed now; to keep it, with the audit trail: sagacity demo --exit --data DIR"]),
+    ],
+)
+def test_the_audit_trail_is_shown_where_it_can_be_seen(kept: bool, stay: bool, said: list[str]) -> None:
+    """No URL of a platform that stops in the same moment."""
+    running = RunningPlatform("http://h:1", "", "", DataDirectory(Path("/a place")))
+    assert audit_trail(running, "c-1", kept, stay) == said

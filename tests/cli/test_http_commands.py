@@ -80,6 +80,16 @@ def test_status_shows_dependencies_read_models_and_open_sagas(platform: Platform
     assert "no open sagas" in shown.text
 
 
+def test_tables_in_a_pipe_are_tab_separated_lines_with_a_header(platform: Platform, sagacity: Sagacity) -> None:
+    header = "projection\tstate\tposition\tevents behind\tseconds behind"
+    listed = sagacity("projections", "list", "--url", platform.url).text.splitlines()
+    assert listed[0] == header
+    assert {len(line.split("\t")) for line in listed} == {5}
+    shown = sagacity("status", "--url", platform.url).text.splitlines()
+    assert header in shown
+    assert any(line.startswith("dependency\t") for line in shown)
+
+
 def test_the_platform_is_found_through_its_data_directory(
     platform: Platform, sagacity: Sagacity, tmp_path: Path
 ) -> None:

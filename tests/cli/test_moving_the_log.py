@@ -156,6 +156,48 @@ def test_an_import_names_every_reason_and_writes_nothing(filled: str, empty: str
     assert asyncio.run(stored(empty)) == []
 
 
+def there() -> set[str]:
+    return {str(path.relative_to(".")) for path in Path().rglob("*")}
+
+
+def test_a_refused_import_leaves_nothing(filled: str, sagacity: Sagacity) -> None:
+    """No data directory that was not there, and nothing new in one that was."""
+    sagacity("events", "export", "--nats", filled, "--out", "log.ndjson")
+    Path("damaged.ndjson").write_bytes(Path("log.ndjson").read_bytes().replace(b'"Acme"', b'"Acmo"'))
+    Path("prepared").mkdir()
+    Path("prepared/sagacity.toml").write_text("port = 8001")
+    before = there()
+
+    for place in ("new", "deep/below/new", "prepared"):
+        refused = sagacity("events", "import", "damaged.ndjson", "--data", place)
+        assert (refused.status, refused.errors.count("\n")) == (2, 1)
+        assert "nothing was imported: " in refused.errors
+        assert there() == before
+
+    assert sagacity("events", "import", "log.ndjson", "--data", "prepared").status == 0
+    refused = sagacity("events", "import", "damaged.ndjson", "--data", "prepared")
+    assert "the log is not empty" in refused.errors
+    assert sagacity("verify", "--data", "prepared").text == "5 events in 4 streams: intact\n"
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("nowhere/nightly", "nowhere/nightly cannot be written: there is no directory "),
+        ("/proc/nightly", "/proc/nightly cannot be written: No such file or directory"),
+        ("/proc/nightly.tar", "/proc/nightly.tar cannot be written: No such file or directory"),
+        ("file/nightly", "file/nightly cannot be written: there is no directory "),
+    ],
+)
+def test_a_backup_that_cannot_be_written_says_why(filled: str, sagacity: Sagacity, place: str, why: str) -> None:
+    """In words, and under the name that was given."""
+    Path("file").write_text("")
+    refused = sagacity("backup", place, "--nats", filled)
+    assert (refused.status, refused.errors.count("\n")) == (2, 1)
+    assert refused.errors.startswith(f"sagacity: {why}")
+    assert "Errno" not in refused.errors
+
+
 def test_an_import_goes_on_only_where_the_log_is_the_beginning_of_the_file(
     filled: str, empty: str, sagacity: Sagacity
 ) -> None:

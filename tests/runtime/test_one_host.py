@@ -63,6 +63,14 @@ def test_a_second_machine_with_the_saga_role_says_who_has_it_and_exits_2(machine
     assert not (beside.home / "run" / "process-host.pid").exists()
 
 
+def test_who_neither_fills_nor_reads_a_database_starts_none(log, tmp_path):
+    alone = Up(tmp_path / "alone", "--nats-url", log, "--role", "worker").wait()
+    try:
+        assert not (alone.home / "postgres").exists()
+    finally:
+        assert alone.stop() == 0
+
+
 def test_after_a_kill_the_place_is_free_at_once_for_the_same_directory_and_for_another(machine):
     first = machine("first", "saga")
     os.kill(first.process.pid, signal.SIGKILL)

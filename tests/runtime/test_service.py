@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from sagacity.embedded.directory import DataDirectory
+from sagacity.embedded.probing import Probe
 from sagacity.embedded.service import Child, Service, StartFailed
 from sagacity.embedded.supervisor import Supervisor
 from sagas.targets.process.running import LAUNCH
@@ -76,6 +77,76 @@ async def test_a_program_that_is_not_there_is_named(directory):
 
 async def _no():
     return False
+
+
+def pid_of(directory, name):
+    return int((directory.run / f"{name}.pid").read_text().split()[0])
+
+
+async def test_each_restart_of_a_child_that_crashes_is_told_in_one_sentence(directory, tmp_path):
+    """What it said last, without file names, and where all of it is."""
+    healthy, said = tmp_path / "healthy", []
+    healthy.touch()
+    program = (
+        f"import pathlib, time\nif pathlib.Path({str(healthy)!r}).exists(): time.sleep(60)\n"
+        "from eventstore.errors import HistoryBroken\nraise HistoryBroken('position 5: is no event')"
+    )
+
+    async def ready():
+        return healthy.exists()
+
+    service = Service("crasher", (sys.executable, "-c", program), ready)
+    async with Supervisor(directory, said.append) as supervisor:
+        await supervisor.start(service)
+        healthy.unlink()
+        os.kill(pid_of(directory, "crasher"), signal.SIGKILL)
+        await until(lambda: len(said) >= 4)
+    log = directory.logs / "crasher.log"
+    assert said[1] == f"crasher ended unexpectedly by signal 9; its log: {log}; it is started again"
+    assert said[2] == said[3] == f"crasher ended with code 1: position 5: is no event; its log: {log}"
+
+
+async def test_a_child_that_hangs_is_killed_and_started_again(directory, tmp_path):
+    """It has to miss several probes in a row: what is only slow now and then is left alone."""
+    answers, said = tmp_path / "answers", []
+    answers.touch()
+    asked: list[int] = []
+
+    async def answered():
+        asked.append(1)
+        if len(asked) <= 20:
+            return len(asked) % 3 == 0
+        if not answers.exists():
+            await asyncio.Event().wait()  # as a stopped process does not answer
+        return True
+
+    probe = Probe(answered, interval=0.01, timeout=0.1, failures=3)
+    service = Service("hanger", (sys.executable, "-c", "import time; time.sleep(60)"), yes, probe=probe)
+    async with Supervisor(directory, said.append) as supervisor:
+        await supervisor.start(service)
+        first = pid_of(directory, "hanger")
+        await until(lambda: len(asked) > 30)
+        assert (pid_of(directory, "hanger"), len(said)) == (first, 1)
+        os.kill(first, signal.SIGSTOP)
+        answers.unlink()
+        await until(lambda: len(said) >= 2)
+        answers.touch()
+        await until(lambda: len(said) >= 3)
+        assert pid_of(directory, "hanger") != first
+    assert said[1] == "hanger does not answer any more and was killed; it is started again"
+    assert said[2].startswith("hanger ready again (process ")
+
+
+async def test_a_question_that_goes_wrong_is_no_answer(directory):
+    async def broken():
+        raise RuntimeError("whatever")
+
+    said: list[str] = []
+    probe = Probe(broken, interval=0.01, failures=2)
+    service = Service("mute", (sys.executable, "-c", "import time; time.sleep(60)"), yes, probe=probe)
+    async with Supervisor(directory, said.append) as supervisor:
+        await supervisor.start(service)
+        await until(lambda: "mute does not answer any more and was killed; it is started again" in said)
 
 
 def test_a_program_whose_parent_died_before_it_began_does_not_begin(tmp_path):

@@ -100,9 +100,24 @@ def test_a_port_that_is_taken_is_named(tmp_path):
         says(command_line("up", "--data", tmp_path / "d", "--port", port), f"port {port} of 127.0.0.1 is taken")
 
 
-def test_servers_that_cannot_be_reached_are_named(tmp_path):
-    result = command_line("up", "--data", tmp_path / "d", "--nats-url", "nats://127.0.0.1:1")
-    says(result, "NATS at nats://127.0.0.1:1 cannot be reached")
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        (["--host", "not-a-host.invalid"], "host not-a-host.invalid is not known here; choose another --host"),
+        (["--host", "192.0.2.1"], "host 192.0.2.1 is no address of this machine; choose another --host"),
+        (["--role", "api", "--nats-url", "nats://127.0.0.1:1"], "--database-url is missing: role api reads what"),
+    ],
+)
+def test_what_would_not_work_is_said_before_anything_is_started(tmp_path, flags, text):
+    says(command_line("up", "--data", tmp_path / "d", "--port", "0", *flags), text)
+    assert not list((tmp_path / "d" / "logs").iterdir())
+
+
+def test_servers_that_cannot_be_reached_are_named_with_the_reason_and_without_the_password(tmp_path):
+    url = "nats://ann:sec@ret@127.0.0.1:1"
+    result = command_line("up", "--data", tmp_path / "d", "--port", "0", "--nats-url", url)
+    says(result, "no connection to NATS at nats://127.0.0.1:1: [Errno 111] Connect call failed")
+    assert "ret@" not in result.stderr
 
 
 def test_a_log_that_was_never_initialised_is_not_made_silently(tmp_path, nats_url):
