@@ -57,9 +57,9 @@ async def running_platform(settings: Settings, tell: Tell) -> AsyncGenerator[Run
     directory = DataDirectory(settings.data.expanduser().absolute())
     with directory.taken():
         check_settings(settings)
-        async with AsyncExitStack() as until_last, Supervisor(directory, tell) as supervisor, AsyncExitStack() as before:
+        async with AsyncExitStack() as last, Supervisor(directory, tell) as supervisor, AsyncExitStack() as first:
             # Given back when our sagas have stopped; on a server of our own, while that can still be told.
-            claims = until_last if settings.nats_url else before
+            claims = last if settings.nats_url else first
             running = await _start(settings, directory, supervisor, claims)
             _publish(running)
             try:
