@@ -15,7 +15,7 @@ _BACKLOG: Final = 1_024
 _CONNECTIONS: Final = 16_384
 """Open at once. Granian's own limit is its backlog (128): as many subscribers would shut everybody else out."""
 
-_FAREWELL: Final = 5.0
+FAREWELL: Final = 2.0
 """Seconds for requests under way; streams never end by themselves."""
 
 
@@ -41,7 +41,7 @@ async def serve(application: Any, host: str, port: int, stop: asyncio.Event) -> 
             return await serving
     finally:
         server.stop()
-        await asyncio.wait({serving}, timeout=_FAREWELL)
+        await asyncio.wait({serving}, timeout=FAREWELL)
         await end_tasks(serving, stopping)
 
 

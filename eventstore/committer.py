@@ -19,7 +19,6 @@ from eventstore.errors import LogFull, LogUnavailable, WriteTooLarge, WrongVersi
 from eventstore.outcomes import look_up
 from eventstore.publisher import Message, Publisher
 from eventstore.reader import Reader
-from eventstore.shortage import complete, missing_of
 from eventstore.streams import LogLocation
 
 MAX_BATCH: Final = 1000
@@ -84,7 +83,7 @@ class Committer:
         self._departing = False
         self._closed = False
         self.full: str | None = None
-        """Why no write is taken at the moment, if so."""
+        """Why no write is taken at the moment, if so (see `take_no_more`)."""
 
     async def open(self) -> Committer:
         await self._publisher.open()
@@ -94,10 +93,11 @@ class Committer:
     async def close(self) -> None:
         """Wait for what is under way; what still waits fails with LogUnavailable, as does every later write."""
         self._closed = True
+        closing = LogUnavailable("the event store is closing")
         while self._flights:
-            self._refuse_waiting()
+            self._refuse_waiting(closing)
             await asyncio.wait(self._flights)
-        self._refuse_waiting()
+        self._refuse_waiting(closing)
         await self._publisher.close()
         await self._reader.close()
 
@@ -157,9 +157,15 @@ class Committer:
             raise LogUnavailable(f"{len(self._open)} writes are waiting for the log already")
         return size
 
-    def _refuse_waiting(self) -> None:
+    def take_no_more(self, reason: str | None) -> None:
+        """Refuse every write that is not under way with LogFull, until told otherwise (None)."""
+        self.full = reason
+        if reason is not None:
+            self._refuse_waiting(LogFull(reason))
+
+    def _refuse_waiting(self, error: LogUnavailable) -> None:
         while self._waiting:
-            _fail(self._waiting.popleft(), LogUnavailable("the event store is closing"))
+            _fail(self._waiting.popleft(), error)
 
     def _depart(self) -> None:
         self._departing = False
@@ -251,15 +257,14 @@ class Committer:
             position -= len(write.messages)
 
     async def _without_room(self, writes: list[_Write], reason: str) -> None:
-        """Nothing of most writes is stored. One that is whole or in part is ambiguous: to its caller, who sends it
-        again, the log tells its outcome when it is complete."""
-        missing_of_all = await missing_of(self._reader, [write.messages for write in writes])
-        for write, missing in zip(writes, missing_of_all, strict=True):
-            write.refusal = reason
-            if len(missing) == len(write.messages):
+        """The server looks for room message by message, also within a batch (docs/decisions/0017): a write of which
+        it holds anything is ambiguous, of all others nothing is stored."""
+        found = await self._reader.holders([message.subject for write in writes for message in write.messages])
+        for write in writes:
+            if any(message.subject in found for message in write.messages):
+                _fail(write, LogUnavailable(f"{reason}; a part of the write may be stored"))
+            else:
                 _fail(write, LogFull(reason))
-            elif await complete(self._publisher, missing, lambda: not self._closed):
-                _fail(write, LogUnavailable(f"{reason}; send the same again to learn what became of it"))
 
     async def _decide(self, writes: list[_Write]) -> bool:
         """Settle every write of which the log holds proof, one way or the other; whether there was any."""

@@ -99,7 +99,7 @@ class EventStore:
 
     def take_no_more(self, reason: str | None) -> None:
         """Refuse every write with LogFull from now on; with None take them again."""
-        self._committer.full = reason
+        self._committer.take_no_more(reason)
 
     async def append(
         self,

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from eventstore.envelope import Recorded, StreamId
+from eventstore.errors import HistoryBroken
 from eventstore.store import EventStore
 from eventstore.streams import LogState
 from projections.checkpoint import Checkpoint, load_checkpoints, save_checkpoints
@@ -94,7 +95,11 @@ class LiveTables:
 
     async def _last_request(self, name: str) -> int:
         """The position of the last request for a rebuild: none is lost to a crash between reading and doing."""
-        requests = await self._store.load(StreamId("projection", name))
+        try:
+            requests = await self._store.load(StreamId("projection", name))
+        except HistoryBroken as error:
+            log.error("no request to rebuild %s can be read: %s", name, error)
+            return 0
         return requests[-1].position if requests else 0
 
     async def apply(self, batch: list[Recorded]) -> None:

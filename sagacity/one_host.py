@@ -21,13 +21,16 @@ from eventstore.connection import Connection, connect_to
 from sagacity.embedded.directory import CannotStart
 
 _SUBJECT: Final = "sagacity.host"
+_ASKED: Final = 3
 _PATIENCE: Final = 0.5
-"""Seconds to wait for an answer. Two that start in the same moment hear each other, and both give way."""
+"""Times, and seconds each, to wait for an answer. Two that start in the same moment hear each other, and both give
+way."""
 
 
 @asynccontextmanager
 async def only_host(nats_url: str, data: Path, *, ask: bool) -> AsyncGenerator[None]:
-    """Be the one platform with the saga role while inside. `ask`: whether there may be another already.
+    """Be the one platform with the saga role while inside. `ask`: whether there may be another already (a platform
+    with a log of its own does not ask).
 
     Raises CannotStart when there is, and what `connect_to` raises.
     """
@@ -60,6 +63,9 @@ async def _other(connection: Connection, me: str) -> str | None:
 
     inbox = connection.new_inbox()
     await connection.subscribe(inbox, cb=hear)  # pyright: ignore[reportUnknownMemberType]
-    await connection.publish(_SUBJECT, me.encode(), reply=inbox)
-    await asyncio.wait({heard}, timeout=_PATIENCE)
+    for _ in range(_ASKED):
+        await connection.publish(_SUBJECT, me.encode(), reply=inbox)
+        await asyncio.wait({heard}, timeout=_PATIENCE)
+        if heard.done():
+            break
     return heard.result() if heard.done() else None

@@ -22,7 +22,7 @@ from api.app import asgi
 from api.live import Live
 from api.requests import command_answers
 from api.services import Services
-from api.serving import serve
+from api.serving import FAREWELL, serve
 from eventstore.tasks import end_tasks
 from handlers.inbound import Inbox, publish, run_inbound
 from handlers.requests import answer_requests
@@ -79,6 +79,8 @@ async def run_roles(settings: RoleSettings) -> None:
         stopping = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait({stopping, *running}, return_when=asyncio.FIRST_COMPLETED)
         stop.set()
+        if "api" in settings.roles:
+            await asyncio.wait(running[:1], timeout=FAREWELL + 1)  # it ends by itself, after what is under way
         await end_tasks(announcing, *running)
         for task in done - {stopping}:
             task.result()
@@ -102,8 +104,7 @@ def _work(
 ) -> tuple[list[Coroutine[Any, Any, None]], list[Coroutine[Any, Any, Any]]]:
     """(what runs, what ends when it is ready)"""
     target_of = targets(Path(settings.process_host))
-    room = [watch_room(core.store, Path(settings.log_home))] if settings.log_home else []
-    work: list[Coroutine[Any, Any, None]] = [*room]
+    work: list[Coroutine[Any, Any, None]] = []
     ready: list[Coroutine[Any, Any, Any]] = []
     if "api" in settings.roles:
         work.append(_api(settings, core, target_of, stop))
@@ -118,6 +119,8 @@ def _work(
         ready.append(sagas.ready.wait())
     if "worker" in settings.roles:
         work.append(run_inbound(settings.nats_url, Inbox(core.handler), core.store))
+    if settings.log_home:
+        work.append(watch_room(core.store, Path(settings.log_home)))
     return work, ready
 
 

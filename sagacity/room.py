@@ -23,7 +23,12 @@ async def watch_room(store: EventStore, home: Path, reserve: int = RESERVE) -> N
     """Until cancelled: refuse writes while less than `reserve` bytes are free where the log is kept."""
     was_full = False
     while True:
-        free = shutil.disk_usage(home).free
+        try:
+            free = shutil.disk_usage(home).free
+        except OSError as error:
+            log.error("nobody knows how much room %s has: %s", home, error)
+            await asyncio.sleep(_LOOK)
+            continue
         full = free < reserve
         if full != was_full:
             log.error("the disk of %s has %d MB left", home, free // 1_000_000)

@@ -8,7 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 from domain import saga
 from eventstore.catalogue import tag_of
@@ -20,6 +20,8 @@ from sagas.definition import Cancelled, Decision, Outcome, Perform, Refused, Sag
 from sagas.timers import Due, drop_timers, set_timer
 
 log = logging.getLogger(__name__)
+
+_SOON: Final = 0.2
 
 
 class Refusals(Exception):
@@ -101,7 +103,9 @@ class Instance:
             case None:
                 await self._reload()
             case TimedOut() if self._deadline is not None and now() < self._deadline:
-                pass  # of a timer that was moved since, by a resume
+                # Of a timer that was moved since by a resume, or the server's clock is ahead of this one: then it
+                # comes again at once, for as long as that is so.
+                await asyncio.sleep(_SOON)
             case _:
                 if isinstance(self._state, saga.Running):
                     await self._record(self._definition.react(self._state, input))

@@ -25,16 +25,27 @@ server_name: sagacity
 listen: "127.0.0.1:{port}"
 max_payload: 1MB
 jetstream {{ store_dir: "{store}", sync_interval: always, max_file_store: 1PB }}
-authorization {{
-  users: [
-    {{ user: sagacity, password: "{password}" }}
-    {{ user: guest, password: guest, permissions: {{ publish: ["cmd.>", "in.>"], subscribe: ["_INBOX.>"] }} }}
-  ]
+accounts {{
+  SAGACITY {{
+    jetstream: enabled
+    users: [ {{ user: sagacity, password: "{password}" }} ]
+    exports: [ {{ service: "cmd.>" }}, {{ service: "in.>" }} ]
+  }}
+  GUEST {{
+    users: [
+      {{ user: guest, password: guest, permissions: {{ publish: ["cmd.>", "in.>"], subscribe: ["_INBOX.>"] }} }}
+    ]
+    imports: [
+      {{ service: {{ account: SAGACITY, subject: "cmd.>" }} }}
+      {{ service: {{ account: SAGACITY, subject: "in.>" }} }}
+    ]
+  }}
 }}
 no_auth_user: guest
 """
 """Whoever gives no password may send commands and events from outside, and hear the answers: the log itself is
-written by Sagacity alone, since one message that is no event would stop every reader of it."""
+written by Sagacity alone, since one message that is no event would stop every reader of it. An account of their own
+for guests, because permissions alone do not cover the subject to which a guest wants an answer."""
 
 
 def nats_service(directory: DataDirectory, port: int, binary: Path | None) -> tuple[Service, str]:

@@ -42,7 +42,7 @@ async def test_a_log_is_bounded_while_its_service_runs(directory):
         await supervisor.start(Service("talker", (sys.executable, "-c", TALKER), yes, log_limit=200_000))
         await until(older.exists)
         first = older.read_bytes()[:50]
-        await until(lambda: older.read_bytes()[:50] != first)
+        await until(lambda: (again := older.read_bytes()[:50]) and again != first)
         os.kill(int((directory.run / "talker.pid").read_text().split()[0]), signal.SIGSTOP)
         await until(lambda: log.stat().st_size < 100_000)
         assert b"\0" not in log.read_bytes()

@@ -193,6 +193,11 @@ async def test_without_a_password_one_does_not_hear_what_sagacity_reads(up):
         await guest.close()
 
 
+def trail(url):
+    """All of it: it would break off at what is no event."""
+    return httpx.get(f"{url}/api/v1/events", headers={"Accept": "application/x-ndjson"}).text
+
+
 def log_position(url):
     return httpx.get(f"{url}/api/v1/projections").headers["x-position"]
 
@@ -208,10 +213,16 @@ async def test_without_a_password_one_may_command_and_report_but_not_write_the_l
         with pytest.raises(NatsError):
             await guest.request("$JS.API.STREAM.DELETE.EVENTS", b"", timeout=1)
         assert log_position(up.url) == before
+        # Nor have somebody else write there, as the answer to a request that is allowed.
+        for number, subject in enumerate(("in.ci.forged", "cmd.organization.register"), 1):
+            await guest.publish(subject, b"{}", reply=f"evt.organization.forged.{number}")
+        await guest.flush()
         answer = await guest.request("cmd.organization.register", b'{"data": {"name": "Guest"}}', timeout=5)
         assert json.loads(answer.data)["status"] == 201
         received = {"specversion": "1.0", "id": "1", "source": "/ci", "type": "build.finished"}
         answer = await guest.request("in.ci.build-finished", json.dumps(received).encode(), timeout=5)
         assert "seq" in json.loads(answer.data)
+        await asyncio.to_thread(eventually, lambda: "in.ci.forged" in trail(up.url))  # parked: it is no event
+        assert '"organization/forged"' not in trail(up.url)
     finally:
         await guest.close()

@@ -205,7 +205,7 @@ async def test_a_paused_saga_waits_for_a_person_beyond_the_time_of_its_step(log_
                 raise TargetUnavailable("no answer")
 
         story.before = be_away
-        await story.request(story.new, "2", default_timeout=1.0)
+        await story.request(story.new, "2", step_timeouts={"start": 1.0})
         await story.paused(story.new)
         await asyncio.sleep(1.5)
         assert (await story.paused(story.new)).compensating is None

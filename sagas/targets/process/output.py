@@ -83,9 +83,11 @@ class ReleaseLog:
         return file
 
     def _rotate(self) -> None:
-        self._file.close()
+        """What cannot be opened leaves the log where it was."""
+        full = self._file
         self._current.replace(self._older)
         self._file = self._open()
+        full.close()
 
 
 def _ends_line(file: Path) -> bool:
