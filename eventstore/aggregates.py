@@ -71,9 +71,12 @@ class Aggregates:
         self._outdated: set[StreamId] = set()
         self._fingerprints: dict[str, str] = {}
         self._saving: dict[StreamId, asyncio.Task[None]] = {}
+        self._due: dict[StreamId, None] = {}
+        """Streams whose snapshot waits for its turn, in order."""
 
     async def close(self) -> None:
-        """Wait for the snapshots being written."""
+        """Wait for the snapshots being written; those that still wait are written another time."""
+        self._due.clear()
         await asyncio.gather(*self._saving.values())
 
     async def load(self, kind: Kind[S], id: str, *, latest: bool = False, presumed_new: bool = False) -> Aggregate[S]:
@@ -122,12 +125,21 @@ class Aggregates:
             return None
         return self._fold(entry, events[1:])
 
+    async def _resume(self, stream: StreamId, snapshot: _Entry) -> _Entry | None:
+        """From a snapshot on; None when the log does not hold the event it was taken after. What comes next says so
+        by itself: the event is only read where nothing does."""
+        events = await self._store.load(stream, after_version=snapshot.version, latest=True)
+        if events:
+            return self._fold(snapshot, events) if events[0].envelope.previoushash == snapshot.hash else None
+        last = await self._store.load(stream, after_version=snapshot.version - 1, limit=1, latest=True)
+        return snapshot if last and last[0].hash == snapshot.hash else None
+
     async def _load_cold(self, kind: Kind[Any], stream: StreamId, latest: bool) -> _Entry:
         snapshot = await self._restore(kind, stream)
         if snapshot is not None:
-            caught_up = await self._catch_up(stream, snapshot)
-            if caught_up is not None:
-                return caught_up
+            resumed = await self._resume(stream, snapshot)
+            if resumed is not None:
+                return resumed
         entry = _Entry(kind, 0, NO_HASH, kind.initial, 0)
         return self._fold(entry, await self._store.load(stream, latest=latest))
 
@@ -165,13 +177,26 @@ class Aggregates:
         return entry
 
     def _snapshot(self, stream: StreamId, entry: _Entry) -> _Entry:
-        """In the background, and not at all while many are being written: there will be another occasion."""
+        """In the background; while many are being written it waits for its turn."""
         if stream in self._saving or len(self._saving) >= _SNAPSHOTS_AT_ONCE:
+            self._due[stream] = None
             return entry
+        self._due.pop(stream, None)
         saving = asyncio.get_running_loop().create_task(self._save(stream, entry))
         self._saving[stream] = saving
-        saving.add_done_callback(lambda _: self._saving.pop(stream, None))
+        saving.add_done_callback(lambda _: self._saved(stream))
         return entry._replace(snapshot=entry.version)
+
+    def _saved(self, stream: StreamId) -> None:
+        """The next that waits takes its turn, if it is still at hand."""
+        self._saving.pop(stream, None)
+        while self._due:
+            waiting = next(iter(self._due))
+            del self._due[waiting]
+            entry = self._entries.get(waiting)
+            if entry is not None and entry.version - entry.snapshot >= SNAPSHOT_EVERY:
+                self._entries[waiting] = self._snapshot(waiting, entry)
+                return
 
     async def _save(self, stream: StreamId, entry: _Entry) -> None:
         try:

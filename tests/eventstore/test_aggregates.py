@@ -185,6 +185,22 @@ async def test_without_a_usable_snapshot_everything_is_folded(bench: Bench) -> N
         await aggregates.close()
 
 
+async def test_of_many_that_are_due_at_once_every_one_gets_its_snapshot(bench: Bench) -> None:
+    """A few at a time; the others wait for their turn."""
+    names = [f"s{number}" for number in range(200)]
+
+    async def write(name: str) -> None:
+        await bench.aggregates.load(KIND, name, presumed_new=True)
+        appended = await bench.store.append(stream(name), 0, [Counted(1)] * SNAPSHOT_EVERY, CONTEXT)
+        bench.aggregates.advance(stream(name), appended.events)
+
+    await asyncio.gather(*map(write, names))
+    async with asyncio.timeout(20):
+        for name in names:
+            while await _snapshot(bench, name) is None:
+                await asyncio.sleep(0.01)
+
+
 async def test_a_full_load_leaves_a_snapshot(bench: Bench) -> None:
     """So that the next process is quicker."""
     await bench.store.append(stream("a"), 0, [Counted(1)] * 700, CONTEXT)
