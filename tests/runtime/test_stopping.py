@@ -82,9 +82,16 @@ def test_while_postgresql_is_initialised(run, tmp_path):
     assert not list((tmp_path / "d").glob("postgres.new-*"))
 
 
+_MORE_MOMENTS = ("comes up", "nats-server ready", "stack with four", "Version 1.0")
+
+
 @pytest.mark.parametrize(
     "moment",
-    ["comes up", "nats-server ready", "postgresql ready", "stack with four", "Version 1.0", "deployed while requests"],
+    [
+        "postgresql ready",
+        "deployed while requests",
+        *(pytest.param(moment, marks=pytest.mark.matrix) for moment in _MORE_MOMENTS),
+    ],
 )
 def test_while_the_demo_runs(run, moment):
     program = run("demo", "--exit")
