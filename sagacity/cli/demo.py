@@ -184,12 +184,10 @@ class Telling:
 def audit_trail(running: RunningPlatform, correlation: str, kept: bool, stay: bool) -> list[str]:
     """Where the last deployment's trail is: at a URL while the platform runs, with a command once it is stopped."""
     lines: list[str] = []
-    if stay:
-        url = f"{running.url}/api/v1/events?correlation_id={correlation}"
-        lines.append(f"The audit trail, while the platform runs: {url}")
     if kept:
         place = shlex.quote(str(running.directory.path))
         lines.append(f"The audit trail, at any time: sagacity replay --correlation-id {correlation} --data {place}")
     elif not stay:
         lines.append("Its data is removed now; to keep it, with the audit trail: sagacity demo --exit --data DIR")
-    return lines
+    url = f"{running.url}/api/v1/events?correlation_id={correlation}"
+    return [*lines, f"The audit trail, while the platform runs: {url}"]

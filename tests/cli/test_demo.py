@@ -61,20 +61,18 @@ def test_what_is_wrong_in_the_environment_is_one_line(
     assert called.errors.count("\n") == 1
 
 
+REPLAY = "The audit trail, at any time: sagacity replay --correlation-id c-1 --data '/a place'"
+GONE = "Its data is removed now; to keep it, with the audit trail: sagacity demo --exit --data DIR"
+TRAIL = "The audit trail, while the platform runs: http://h:1/api/v1/events?correlation_id=c-1"
+
+
 @pytest.mark.parametrize(
     ("kept", "stay", "said"),
     [
-        (False, True, ["The audit trail, while the platform runs: http://h:1/api/v1/events?correlation_id=c-1"]),
-        (
-            True,
-            True,
-            [
-                "The audit trail, while the platform runs: http://h:1/api/v1/events?correlation_id=c-1",
-                "The audit trail, at any time: sagacity replay --correlation-id c-1 --data '/a place'",
-            ],
-        ),
-        (True, False, ["The audit trail, at any time: sagacity replay --correlation-id c-1 --data '/a place'"]),
-        (False, False, ["Its data is removed now; to keep it, with the audit trail: sagacity demo --exit --data DIR"]),
+        (False, True, [TRAIL]),
+        (True, True, [REPLAY, TRAIL]),
+        (True, False, [REPLAY, TRAIL]),
+        (False, False, [GONE, TRAIL]),
     ],
 )
 def test_the_audit_trail_is_shown_where_it_can_be_seen(kept: bool, stay: bool, said: list[str]) -> None:
