@@ -20,7 +20,7 @@ FAREWELL: Final = 2.0
 
 
 async def serve(application: Any, host: str, port: int, stop: asyncio.Event) -> None:
-    """Until `stop` is set. Raises OSError when the port is taken; 0 is no port here (see `free_port`)."""
+    """Until `stop` is set. Raises OSError when the port is taken; 0 is no port here."""
     _check(host, port)
     server = Server(
         application,
@@ -43,12 +43,6 @@ async def serve(application: Any, host: str, port: int, stop: asyncio.Event) -> 
         server.stop()
         await asyncio.wait({serving}, timeout=FAREWELL)
         await end_tasks(serving, stopping)
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """One that nobody listens on now."""
-    with socket.create_server((host, 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def _check(host: str, port: int) -> None:

@@ -18,7 +18,7 @@ from uuid import uuid4
 import umadb
 from nats.js.client import JetStreamContext
 
-from benchmarks.comparison import Contender, all_of, at_least, compare
+from benchmarks.comparison import Contender, all_of, at_least, compare, rate_of_threads
 from benchmarks.emmett import EMMETT_POOL, emmett_on
 from benchmarks.library import LibraryAppends
 from benchmarks.servers import Running, fresh_servers
@@ -158,22 +158,8 @@ def _umadb() -> Generator[str]:
 
 
 def _uma_rate(url: str, callers: int, seconds: float) -> float:
-    import threading
+    def writer() -> Callable[[], object]:
+        client, tag = umadb.Client(url), uuid4().hex  # every append is durable before it returns, as it ships
+        return lambda: client.append([umadb.Event("thing.happened", PAYLOAD, [tag])])
 
-    counts = [0] * callers
-    until = time.perf_counter() + seconds
-
-    def write(caller: int) -> None:
-        client = umadb.Client(url)  # every append is durable before it returns, as it ships
-        tag = uuid4().hex
-        while time.perf_counter() < until:
-            client.append([umadb.Event("thing.happened", PAYLOAD, [tag])])
-            counts[caller] += 1
-
-    threads = [threading.Thread(target=write, args=(i,)) for i in range(callers)]
-    began = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sum(counts) / (time.perf_counter() - began)
+    return rate_of_threads(callers, seconds, writer)

@@ -17,14 +17,13 @@ from benchmarks.library_projection import runner_rate
 from benchmarks.servers import fresh_servers
 from benchmarks.things import CONTEXT
 from domain import command, deployment, environment, stack
-from eventstore.connection import connect_to
 from eventstore.envelope import StreamId
 from eventstore.store import EventStore, StreamWrite
 from eventstore.tasks import end_tasks
 from projections.queries import ReadModels
 from projections.read_models import READ_MODELS
 from projections.runner import ProjectionRunner
-from sagacity.wiring import initialise, open_core
+from sagacity.wiring import initialise_server, open_core
 
 LIBRARY_EVENTS = 3_000
 """The library's runner is far slower; rates are compared."""
@@ -32,9 +31,7 @@ LIBRARY_EVENTS = 3_000
 
 async def run(rounds: int, events: int) -> None:
     with fresh_servers() as servers:
-        connection = await connect_to(servers.nats_url)
-        await initialise(connection)
-        await connection.close()
+        await initialise_server(servers.nats_url)
         async with open_core(servers.nats_url) as core:
             await _fill(core.store, events)
             last = (await core.store.state()).last

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import statistics
+import threading
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -83,3 +85,23 @@ def at_most(factor: float, of: str, mine: str) -> Callable[[dict[str, float]], t
         return f"≤ {factor:g} × {of}: {ratio:.2f} ×", ratio <= factor
 
     return goal
+
+
+def rate_of_threads(callers: int, seconds: float, writer: Callable[[], Callable[[], object]]) -> float:
+    """Writes a second of synchronous clients, each a thread with a `writer` of its own."""
+    counts = [0] * callers
+    until = time.perf_counter() + seconds
+
+    def write(caller: int) -> None:
+        write_once = writer()
+        while time.perf_counter() < until:
+            write_once()
+            counts[caller] += 1
+
+    threads = [threading.Thread(target=write, args=(caller,)) for caller in range(callers)]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(counts) / (time.perf_counter() - began)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-import threading
-import time
+from collections.abc import Callable
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 from eventsourcing.persistence import InfrastructureFactory, StoredEvent
 from eventsourcing.utils import Environment
 
+from benchmarks.comparison import rate_of_threads
 from benchmarks.things import PAYLOAD
 
 
@@ -40,22 +41,11 @@ class LibraryAppends:
         self._recorder = self._factory.application_recorder()
 
     def rate(self, callers: int, seconds: float) -> float:
-        counts = [0] * callers
-        until = time.perf_counter() + seconds
-        threads = [threading.Thread(target=self._write, args=(counts, i, until)) for i in range(callers)]
-        began = time.perf_counter()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return sum(counts) / (time.perf_counter() - began)
+        return rate_of_threads(callers, seconds, self._writer)
 
-    def _write(self, counts: list[int], caller: int, until: float) -> None:
-        stream, version = uuid4(), 1
-        while time.perf_counter() < until:
-            self._recorder.insert_events([StoredEvent(stream, version, "thing:Happened", PAYLOAD)])
-            version += 1
-            counts[caller] += 1
+    def _writer(self) -> Callable[[], object]:
+        stream, versions = uuid4(), itertools.count(1)
+        return lambda: self._recorder.insert_events([StoredEvent(stream, next(versions), "thing:Happened", PAYLOAD)])
 
     def close(self) -> None:
         self._factory.close()

@@ -19,11 +19,10 @@ from nats.errors import Error as NatsError
 from eventstore.connection import Connection
 from eventstore.envelope import StreamId
 from eventstore.errors import LogMisconfigured, LogUnavailable
-from eventstore.streams import LogLocation, ask, error_code
+from eventstore.streams import ALREADY_THERE, LogLocation, ask, error_code
 
 SNAPSHOTS: Final = LogLocation("SNAPSHOTS", "snap")
 
-_ALREADY_THERE: Final = 10058
 _HEADROOM: Final = 4096
 
 
@@ -53,7 +52,7 @@ async def create_snapshots(connection: Connection, location: LogLocation = SNAPS
         "compression": "s2",
     }
     answer = await ask(connection, f"STREAM.CREATE.{location.stream}", config)
-    if error_code(answer) == _ALREADY_THERE:
+    if error_code(answer) == ALREADY_THERE:
         answer = await ask(connection, f"STREAM.UPDATE.{location.stream}", config)
         if error_code(answer):
             raise LogMisconfigured(location.stream, [answer["error"]["description"]])

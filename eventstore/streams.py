@@ -17,7 +17,7 @@ EVENTS: Final = "EVENTS"
 PREFIX: Final = "evt"
 
 NO_STREAM: Final = 10059
-_ALREADY_THERE: Final = 10058
+ALREADY_THERE: Final = 10058
 
 
 class LogLocation(msgspec.Struct, frozen=True):
@@ -78,7 +78,7 @@ async def create_log(connection: Connection, location: LogLocation = LogLocation
         f"STREAM.CREATE.{location.stream}",
         {"name": location.stream, "num_replicas": replicas, **protected(location)},
     )
-    if error_code(answer) not in (0, _ALREADY_THERE):
+    if error_code(answer) not in (0, ALREADY_THERE):
         raise LogUnavailable(answer["error"]["description"])
     await check_log(connection, location)
 

@@ -25,7 +25,7 @@ from eventstore.connection import INBOX, Connection
 from eventstore.envelope import recorded
 from eventstore.errors import EventStoreError, LogUnavailable, WriteTooLarge
 from eventstore.store import EventStore
-from eventstore.streams import ask, error_code
+from eventstore.streams import ALREADY_THERE, ask, error_code
 from eventstore.subjects import category_filter
 from handlers.command import Caller, CommandRequest, Directive, Fault, InvalidCommand
 from handlers.command_handler import CommandHandler
@@ -48,7 +48,6 @@ _COUNT: Final = re.compile(r"[1-9][0-9]{0,8}")
 _KEPT: Final = 50_000
 """Characters kept of a parked original that the log cannot hold; all of it stays in the stream INBOUND."""
 
-_ALREADY_THERE: Final = 10058
 _TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]+")
 
@@ -101,7 +100,7 @@ async def create_inbound_stream(connection: Connection, *, replicas: int = 1) ->
         "num_replicas": replicas,
     }
     answer = await ask(connection, f"STREAM.CREATE.{STREAM}", config)
-    if error_code(answer) not in (0, _ALREADY_THERE):
+    if error_code(answer) not in (0, ALREADY_THERE):
         raise LogUnavailable(answer["error"]["description"])
 
 

@@ -44,6 +44,15 @@ async def initialise(connection: Connection, *, replicas: int = 1) -> None:
     await create_inbound_stream(connection, replicas=replicas)
 
 
+async def initialise_server(url: str) -> None:
+    """The same for whoever has no connection yet. Raises what `connect_to` raises, too."""
+    connection = await connect_to(url)
+    try:
+        await initialise(connection)
+    finally:
+        await connection.close()
+
+
 @dataclass(frozen=True)
 class Core:
     """What every role works with."""

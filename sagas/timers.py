@@ -14,12 +14,11 @@ from nats.errors import Error as NatsError
 
 from eventstore.connection import Connection
 from eventstore.errors import LogUnavailable
-from eventstore.streams import ask, error_code
+from eventstore.streams import ALREADY_THERE, ask, error_code
 
 STREAM: Final = "TIMERS"
 DUE: Final = "due"
 _SCHEDULED: Final = "timer"
-_ALREADY_THERE: Final = 10058
 
 
 class Due(msgspec.Struct, frozen=True):
@@ -32,7 +31,7 @@ class Due(msgspec.Struct, frozen=True):
 async def create_timers(connection: Connection, *, replicas: int = 1) -> None:
     """Create the stream of timers if it is not there. Raises LogUnavailable."""
     answer = await ask(connection, f"STREAM.CREATE.{STREAM}", _configuration(replicas))
-    if error_code(answer) not in (0, _ALREADY_THERE):
+    if error_code(answer) not in (0, ALREADY_THERE):
         raise LogUnavailable(answer["error"]["description"])
 
 

@@ -23,7 +23,7 @@ from sagacity.embedded.nats_server import nats_service
 from sagacity.embedded.service import StartFailed
 from sagacity.embedded.supervisor import Supervisor
 from sagacity.settings import Settings
-from sagacity.wiring import catalogue, initialise
+from sagacity.wiring import catalogue, initialise_server
 
 T = TypeVar("T")
 
@@ -104,14 +104,6 @@ async def _own_server(settings: Settings, directory: DataDirectory, create: bool
     async with Supervisor(directory, lambda _: None) as supervisor:
         await supervisor.start(service)
         if not initialised.exists():
-            await _initialise(url)
+            await initialise_server(url)
             initialised.touch()
         yield url
-
-
-async def _initialise(url: str) -> None:
-    connection = await connect_to(url)
-    try:
-        await initialise(connection)
-    finally:
-        await connection.close()

@@ -10,11 +10,12 @@ import pytest_asyncio
 from api.app import asgi
 from api.live import Live
 from api.services import Services
-from api.serving import free_port, serve
+from api.serving import serve
 from eventstore.errors import LogUnavailable
 from eventstore.tasks import end_tasks
 from projections.queries import ReadModels
 from projections.read_models import READ_MODELS
+from sagacity.embedded.directory import free_port
 from sagas.targets.port import TargetUnavailable
 from tests.projections.platform import projecting
 from tests.up import Up, running_platform

@@ -17,11 +17,10 @@ import httpx
 import msgspec
 import pytest
 
-from eventstore.connection import connect_to
 from handlers.command import Caller, CommandRequest
 from sagacity.cli import main
 from sagacity.roles import RoleSettings
-from sagacity.wiring import initialise, open_core
+from sagacity.wiring import initialise_server, open_core
 from tests.eventstore.servers import Servers
 from tests.postgres import Postgres
 
@@ -67,9 +66,7 @@ def sagacity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytes
 
 async def fill(url: str) -> None:
     """A log with accepted and refused commands, one of which came as JSON over several lines."""
-    connection = await connect_to(url)
-    await initialise(connection)
-    await connection.close()
+    await initialise_server(url)
     ann = Caller(actor="ann", correlation_id="talk-1")
     async with open_core(url) as core:
         for id, type, data in (
@@ -95,16 +92,10 @@ def empty() -> Iterator[str]:
     try:
         servers.start()
         asyncio.run(servers.ready())
-        asyncio.run(_initialised(servers.url))
+        asyncio.run(initialise_server(servers.url))
         yield servers.url
     finally:
         servers.stop()
-
-
-async def _initialised(url: str) -> None:
-    connection = await connect_to(url)
-    await initialise(connection)
-    await connection.close()
 
 
 class Platform:
@@ -154,7 +145,7 @@ def platform(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> It
     try:
         servers.start()
         asyncio.run(servers.ready())
-        asyncio.run(_initialised(servers.url))
+        asyncio.run(initialise_server(servers.url))
         platform.start()
         yield platform
     finally:

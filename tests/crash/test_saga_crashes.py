@@ -13,8 +13,7 @@ import threading
 
 import pytest
 
-from eventstore.connection import connect_to
-from sagacity.wiring import initialise, open_core
+from sagacity.wiring import initialise_server, open_core
 from tests.crash.platform import (
     Platform,
     assert_log_intact,
@@ -46,7 +45,7 @@ SAMPLE = MATRIX[:8]
 def platform(tmp_path_factory):
     servers = Servers(1)
     servers.start()
-    asyncio.run(_initialise(servers.url))
+    asyncio.run(initialise_server(servers.url))
     platform = Platform(servers, tmp_path_factory.mktemp("crash"))
     try:
         platform.start()
@@ -55,12 +54,6 @@ def platform(tmp_path_factory):
     finally:
         platform.stop()
         servers.stop()
-
-
-async def _initialise(url):
-    connection = await connect_to(url)
-    await initialise(connection)
-    await connection.close()
 
 
 class Watchdog:

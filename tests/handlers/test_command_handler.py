@@ -4,36 +4,12 @@ import asyncio
 
 import msgspec
 import pytest
-import pytest_asyncio
 
-from eventstore.connection import connect_to
 from eventstore.envelope import StreamId
 from handlers.command import Caller, CommandRequest, InvalidCommand
-from sagacity.wiring import initialise, open_core
-from tests.eventstore.servers import Servers
+from sagacity.wiring import open_core
 
 ANN = Caller(actor="ann", correlation_id="talk", causation_id="because", tenant="t1")
-
-
-@pytest.fixture(scope="module")
-def server():
-    servers = Servers(1)
-    servers.start()
-    asyncio.run(_initialise(servers.url))
-    yield servers
-    servers.stop()
-
-
-async def _initialise(url):
-    connection = await connect_to(url)
-    await initialise(connection)
-    await connection.close()
-
-
-@pytest_asyncio.fixture
-async def core(server):
-    async with open_core(server.url) as core:
-        yield core
 
 
 def send(core, type, stream=None, data=None, *, caller=ANN, **fields):

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
-import pytest_asyncio
 
 from domain import inbound
 from domain.contexts import DECIDERS, EVENTS
@@ -21,29 +20,6 @@ from handlers.command import Caller, CommandRequest
 from handlers.command_handler import CommandHandler
 from handlers.inbound import ATTEMPT, STREAM, Inbox, InvalidCloudEvent, publish, run_inbound
 from handlers.routes import routes_of
-from sagacity.wiring import initialise, open_core
-from tests.eventstore.servers import Servers
-
-
-@pytest.fixture(scope="module")
-def server():
-    servers = Servers(1)
-    servers.start()
-    asyncio.run(_initialise(servers.url))
-    yield servers
-    servers.stop()
-
-
-async def _initialise(url):
-    connection = await connect_to(url)
-    await initialise(connection)
-    await connection.close()
-
-
-@pytest_asyncio.fixture
-async def core(server):
-    async with open_core(server.url) as core:
-        yield core
 
 
 def cloud_event(**changes):

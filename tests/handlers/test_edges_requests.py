@@ -11,29 +11,6 @@ from api.requests import command_answers
 from eventstore.connection import connect_to
 from eventstore.envelope import StreamId
 from handlers.requests import answer_requests
-from sagacity.wiring import initialise, open_core
-from tests.eventstore.servers import Servers
-
-
-@pytest.fixture(scope="module")
-def server():
-    servers = Servers(1)
-    servers.start()
-    asyncio.run(_initialise(servers.url))
-    yield servers
-    servers.stop()
-
-
-async def _initialise(url):
-    connection = await connect_to(url)
-    await initialise(connection)
-    await connection.close()
-
-
-@pytest_asyncio.fixture
-async def core(server):
-    async with open_core(server.url) as core:
-        yield core
 
 
 @pytest_asyncio.fixture

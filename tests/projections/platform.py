@@ -8,14 +8,13 @@ from contextlib import asynccontextmanager
 import asyncpg
 import msgspec
 
-from eventstore.connection import connect_to
 from eventstore.tasks import end_tasks
 from handlers.command import Caller, CommandRequest
 from projections.queries import ReadModels
 from projections.read_models import READ_MODELS
 from projections.rows import row_of
 from projections.runner import ProjectionRunner
-from sagacity.wiring import initialise, open_core
+from sagacity.wiring import initialise_server, open_core
 
 ME = Caller(actor="ann")
 
@@ -63,9 +62,7 @@ class Projecting:
 
 @asynccontextmanager
 async def projecting(nats_url, database_url, models=READ_MODELS):
-    connection = await connect_to(nats_url)
-    await initialise(connection)
-    await connection.close()
+    await initialise_server(nats_url)
     async with open_core(nats_url) as core:
         pool = await asyncpg.create_pool(database_url, min_size=1, max_size=4)
         try:

@@ -8,18 +8,7 @@ import time
 
 import pytest
 
-from eventstore.connection import connect_to
-from sagacity.wiring import initialise
 from tests.up import Up
-
-
-@pytest.fixture
-async def log(own_nats):
-    await own_nats.ready()
-    connection = await connect_to(own_nats.url)
-    await initialise(connection)
-    await connection.close()
-    return own_nats.url
 
 
 @pytest.fixture

@@ -7,26 +7,15 @@ from contextlib import contextmanager
 
 import httpx
 import msgspec
-import pytest
 
 from domain.environment import Target
-from eventstore.connection import connect_to
 from sagacity.embedded.directory import DataDirectory, free_port
 from sagacity.embedded.postgres import postgres_service
 from sagacity.embedded.service import Child
 from sagacity.release_logs import LogsOfReleases
 from sagacity.roles import RoleSettings
-from sagacity.wiring import initialise, open_core
+from sagacity.wiring import open_core
 from tests.projections.platform import ME, CommandRequest
-
-
-@pytest.fixture
-async def log(own_nats):
-    await own_nats.ready()
-    connection = await connect_to(own_nats.url)
-    await initialise(connection)
-    await connection.close()
-    return own_nats.url
 
 
 @contextmanager

@@ -5,12 +5,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from eventstore.connection import connect_to
 from eventstore.errors import LogFull
 from eventstore.tasks import end_tasks
 from handlers.command import Caller, CommandRequest
 from sagacity.room import watch_room
-from sagacity.wiring import initialise, open_core
+from sagacity.wiring import initialise_server, open_core
 
 REGISTER = CommandRequest(type="organization.register", data=b'{"name": "Acme"}')
 
@@ -26,9 +25,7 @@ async def watched(core, home, reserve):
 
 
 async def test_writes_are_refused_before_the_disk_is_full(own_nats, tmp_path):
-    connection = await connect_to(own_nats.url)
-    await initialise(connection)
-    await connection.close()
+    await initialise_server(own_nats.url)
     async with open_core(own_nats.url) as core:
         async with watched(core, tmp_path, reserve=10**18):
             with pytest.raises(LogFull, match=r"\d+ MB are left on the disk of the log"):

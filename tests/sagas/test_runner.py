@@ -13,11 +13,10 @@ import pytest
 from domain import deployment, saga
 from domain.contexts import DECIDERS
 from domain.deployment import STEPS
-from eventstore.connection import connect_to
 from eventstore.envelope import StreamId
 from eventstore.tasks import end_tasks
 from handlers.command import Caller, CommandRequest
-from sagacity.wiring import initialise, open_core, teller
+from sagacity.wiring import initialise_server, open_core, teller
 from sagas.rollout import RetryPolicy, deployment_saga
 from sagas.runner import SagaRunner
 from sagas.targets.port import TargetRefused, TargetUnavailable
@@ -32,18 +31,23 @@ RETRIES = RetryPolicy(attempts=3, first=0.02, longest=0.05)
 
 @pytest.fixture(scope="module")
 def log_url():
-    async def prepare(url):
-        connection = await connect_to(url)
-        await initialise(connection)
-        await connection.close()
 
     servers = Servers(1)
     try:
         servers.start()
-        asyncio.run(prepare(servers.url))
+        asyncio.run(initialise_server(servers.url))
         yield servers.url
     finally:
         servers.stop()
+
+
+def obey(what, key):
+    pass
+
+
+def refuse_to_stop(what, key):
+    if what == "stop":
+        raise TargetRefused(["it cannot be stopped"])
 
 
 class Story:
@@ -52,7 +56,7 @@ class Story:
     def __init__(self, core, name):
         self.core, self.name = core, name
         self.old, self.new = f"{name}-old", f"{name}-new"
-        self.before = lambda what, key: None
+        self.before = obey
         self.tell_before = None
         self.target = MemoryTarget(before=lambda what, key: self.before(what, key))
 
@@ -60,7 +64,7 @@ class Story:
         request = CommandRequest(type=type, stream_id=stream, data=msgspec.json.encode(data or {}))
         return await self.core.handler.handle(request, ME)
 
-    async def prepare(self):
+    async def initialise_server(self):
         env, stack, owner = f"{self.name}-env", f"{self.name}-stack", f"{self.name}-owner"
         about = {"name": self.name, "organization_id": owner}
         await self.command("organization.register", owner, {"name": self.name})
@@ -129,7 +133,7 @@ async def told(url, name, retries=RETRIES):
         runner = SagaRunner(core.store, tell_after_news, [definition], ack_wait=1.0)
         running = asyncio.create_task(runner.run())
         try:
-            await story.prepare()
+            await story.initialise_server()
             yield story
             assert not running.done(), "the runner has ended"
         finally:
@@ -216,13 +220,7 @@ async def test_a_paused_saga_waits_for_a_person_beyond_the_time_of_its_step(log_
 
 async def test_an_undo_that_fails_waits_for_a_person_who_gives_up_on_this_effect_alone(log_url):
     async with told(log_url, "stuck") as story:
-        stuck = True
-
-        def refuse(what, key):
-            if what == "stop" and stuck:
-                raise TargetRefused(["it cannot be stopped"])
-
-        story.before = refuse
+        story.before = refuse_to_stop
         await story.request(story.new, "3")
         assert (await story.paused(story.new)).stuck == f"{story.new}-start"
         id = f"deployment-{story.new}"
@@ -240,16 +238,10 @@ async def test_an_undo_that_fails_waits_for_a_person_who_gives_up_on_this_effect
 
 async def test_an_undo_that_works_again_is_resumed(log_url):
     async with told(log_url, "resumed") as story:
-        stuck = True
-
-        def refuse(what, key):
-            if what == "stop" and stuck:
-                raise TargetRefused(["it cannot be stopped"])
-
-        story.before = refuse
+        story.before = refuse_to_stop
         await story.request(story.new, "3")
         await story.paused(story.new)
-        stuck = False
+        story.before = obey
         await story.command("saga.resume", f"deployment-{story.new}")
         assert await story.outcome(story.new) == "deployment.rolled_back"
         await story.nothing_has_changed()
