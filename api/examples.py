@@ -13,8 +13,16 @@ _RELEASE: Final[dict[str, Any]] = {
     "arguments": ["shop.py"],
     "environment": {},
     "health_path": "/health",
+    "models": {"ranker": "2.1"},
 }
-_LIVE: Final = {"deployment_id": "shop-1", "version": "1.0", "target": "local"}
+_LIVE: Final = {
+    "deployment_id": "shop-1",
+    "version": "1.0",
+    "target": "local",
+    "instances": 1,
+    "attempt": 1,
+    "release": _RELEASE,
+}
 
 COMMANDS: Final[Mapping[str, dict[str, Any]]] = {
     "organization.register": {"name": "Acme"},
@@ -29,6 +37,13 @@ COMMANDS: Final[Mapping[str, dict[str, Any]]] = {
     "stack.withdraw_version": {"version": "1.0", "reason": "leaks memory"},
     "deployment.request": {"stack_id": "shop", "environment_id": "production", "version": "1.0"},
     "deployment.cancel": {"reason": "changed my mind"},
+    "deployment.approve": {"reason": "seen it"},
+    "deployment.promote": {"reason": "an emergency"},
+    "deployment.record_measurement": {
+        "metric": "abandoned_carts",
+        "canary": {"total": 300, "bad": 12},
+        "baseline": {"total": 310, "bad": 9},
+    },
     "saga.resume": {},
     "saga.waive_effect": {"key": "shop-1-start", "reason": "stopped by hand"},
     "projection.rebuild": {},
@@ -55,6 +70,7 @@ ROWS: Final[Mapping[str, dict[str, Any]]] = {
         "configuration": {"TZ": "UTC"},
         "targets": [{"name": "local", "kind": "process", "settings": {}}],
         "placements": {"shop": {"live": _LIVE, "rollout": None}},
+        "circuits": {"local": {"failures": 5, "open_until": _LATER}},
         "created_at": _TIME,
         "updated_at": _LATER,
         "version": 3,
@@ -80,9 +96,29 @@ ROWS: Final[Mapping[str, dict[str, Any]]] = {
         "environment_id": "production",
         "version": "1.0",
         "target": "local",
-        "strategy": "switch_over",
-        "previous_version": None,
-        "step": "health",
+        "strategy": "canary",
+        "strategy_declared": {"kind": "canary", "steps": [{"weight": 5}, {"weight": 50}]},
+        "instances": 1,
+        "attempt": 1,
+        "targets": ["local"],
+        "weights": {"canary": 5, "stable": 90, "baseline": 5},
+        "traffic": {
+            "canary": {"requests": 60, "errors": 1, "incidents": 1, "patterns": {"500 GET /products": 1}},
+            "baseline": {"requests": 60, "errors": 0, "incidents": 0, "patterns": {}},
+        },
+        "verdict": {
+            "number": 3,
+            "step": "canary-1",
+            "decision": "continue",
+            "reason": "5 % until 40 more requests",
+            "at": _LATER,
+            "policy_version": "conditional-binomial/1 0f3a5c7e9b1d",
+            "log_e_worse": 0.21,
+            "log_e_harmless": 0.94,
+            "needs": 1240,
+        },
+        "previous_version": "0.9",
+        "step": "canary-1",
         "steps": [
             {
                 "name": "start",
@@ -116,6 +152,8 @@ ROWS: Final[Mapping[str, dict[str, Any]]] = {
         "step": "health",
         "completed_steps": ["validate", "allocate", "start"],
         "attempts": 6,
+        "attempt": 1,
+        "delivered": False,
         "effects": [
             {
                 "key": "shop-1-start",
@@ -124,6 +162,7 @@ ROWS: Final[Mapping[str, dict[str, Any]]] = {
                 "undo": "stop",
                 "status": "kept",
                 "result": "version 1.0 started",
+                "attempt": 1,
             }
         ],
         "open_effects": 0,

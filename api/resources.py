@@ -28,12 +28,27 @@ class Resource:
 
 def _deployment_actions(row: Row) -> Mapping[str, tuple[str, dict[str, Any]]]:
     if row.status in ("requested", "running") and not row.cancelled:
-        return {"cancel": ("deployment.cancel", {"reason": ""})}
-    again = {"stack_id": row.stack_id, "environment_id": row.environment_id, "target": row.target}
+        return {"cancel": ("deployment.cancel", {"reason": ""}), **_canary_actions(row)}
+    again = {
+        "stack_id": row.stack_id,
+        "environment_id": row.environment_id,
+        "targets": row.targets,
+        "strategy": msgspec.to_builtins(row.strategy_declared),
+        "instances": row.instances,
+    }
     actions = {"deploy_again": ("deployment.request", {**again, "version": row.version})}
     if row.status == "completed" and row.previous_version is not None:
         actions["roll_back"] = ("deployment.request", {**again, "version": row.previous_version})
     return actions
+
+
+def _canary_actions(row: Row) -> Mapping[str, tuple[str, dict[str, Any]]]:
+    if not row.weights and row.step != "keep":
+        return {}
+    promote = {"promote": ("deployment.promote", {"reason": ""})}
+    if row.verdict is not None and row.verdict.decision == "await_approval":
+        return {"approve": ("deployment.approve", {"reason": ""}), **promote}
+    return promote
 
 
 def _deployment_links(row: Row) -> Mapping[str, str]:

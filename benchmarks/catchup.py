@@ -17,6 +17,7 @@ from benchmarks.library_projection import runner_rate
 from benchmarks.servers import fresh_servers
 from benchmarks.things import CONTEXT
 from domain import command, deployment, environment, stack
+from domain.strategy import PLAIN
 from eventstore.envelope import StreamId
 from eventstore.store import EventStore, StreamWrite
 from eventstore.tasks import end_tasks
@@ -62,7 +63,7 @@ async def _fill(store: EventStore, events: int) -> None:
         "shop", "production", "1.0", "switch_over", deployment.RolloutPolicy(), release, target, None
     )
     steps: list[Any] = [requested]
-    for step in deployment.STEPS:
+    for step in PLAIN:
         steps += [deployment.StepStarted(step), deployment.StepCompleted(step, "done")]
     steps.append(deployment.Completed("1.0", "http://127.0.0.1:1"))
     reference = command.EventReference("deployment.step_started", "deployment/d", 2)

@@ -1,8 +1,8 @@
 """A deployment is one rollout of a stack's version to an environment, from request to outcome.
 
-People request and cancel; the deployment saga reports what happens, step by step. A deployment ends completed,
-rolled back (the previous state is restored exactly) or failed (a person gave up on an effect that could not be
-undone).
+People request, approve, promote and cancel; the deployment saga reports what happens, step by step. A deployment
+ends completed, rolled back (the previous state is restored exactly) or failed (a person gave up on an effect that
+could not be undone).
 """
 
 from __future__ import annotations
@@ -11,34 +11,42 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, structs
 
+from domain import canary
+from domain.canary import Approve, Look, Promote, RecordMeasurement, ShiftTraffic, Watch
 from domain.decider import ID, Decider, Refusal
 from domain.environment import LiveRelease, Target
 from domain.stack import Configuration, ReleaseSpec, Version
+from domain.strategy import PLAIN, Canary, StepKind, Strategy, declared, faults, kind_of, steps_of
 
 Id = Annotated[str, Meta(pattern=ID)]
 Reason = Annotated[str, Meta(max_length=1000)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
-Step = Literal["validate", "allocate", "start", "health", "switch", "retire"]
-STEPS: tuple[Step, ...] = ("validate", "allocate", "start", "health", "switch", "retire")
-Strategy = Literal["switch_over"]
-"""`switch_over`: the new release is started beside the old one and takes all traffic at once when it is healthy."""
+Instances = Annotated[int, Meta(ge=1, le=50)]
+Step = str
+"""A name of `strategy.steps_of`."""
 
 
 class RolloutPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     """How long a step may take and what counts as healthy. Times are in seconds."""
 
-    step_timeouts: dict[Step, Seconds] = {}
+    step_timeouts: dict[StepKind, Seconds] = {}
     default_timeout: Seconds = 30.0
     healthy_checks: Annotated[int, Meta(ge=1, le=1000)] = 3
     health_interval: Annotated[float, Meta(gt=0, le=60)] = 0.2
     unhealthy_checks: Annotated[int, Meta(ge=1, le=1000)] = 5
 
     def timeout(self, step: Step) -> float:
-        return self.step_timeouts.get(step, self.default_timeout)
+        timeouts: dict[str, float] = {**self.step_timeouts}
+        # The baseline is the same program: it takes as long to be healthy.
+        kind = "health" if step == "baseline-health" else kind_of(step)
+        return timeouts.get(kind, self.default_timeout)
 
 
 class Request(Struct, frozen=True, forbid_unknown_fields=True, tag="deployment.request"):
-    """What people ask for. Without `target` the environment's only one is taken."""
+    """What people ask for. `targets` in order: when one cannot be reached, the next is tried.
+
+    Without any, the environment's only one is taken; `target` stands for a list of one.
+    """
 
     stack_id: Id
     environment_id: Id
@@ -47,6 +55,8 @@ class Request(Struct, frozen=True, forbid_unknown_fields=True, tag="deployment.r
     strategy: Strategy = "switch_over"
     configuration: Configuration = {}
     policy: RolloutPolicy = RolloutPolicy()
+    targets: Annotated[tuple[Id, ...], Meta(max_length=10)] = ()
+    instances: Instances = 1
 
 
 class Open(Struct, frozen=True, tag="deployment.open"):
@@ -60,6 +70,9 @@ class Open(Struct, frozen=True, tag="deployment.open"):
     release: ReleaseSpec
     target: Target
     previous: LiveRelease | None
+    fallbacks: tuple[Target, ...] = ()
+    instances: int = 1
+    previous_target: Target | None = None
 
 
 class Cancel(Struct, frozen=True, forbid_unknown_fields=True, tag="deployment.cancel"):
@@ -92,6 +105,21 @@ class CompensateStep(Struct, frozen=True, tag="deployment.compensate_step"):
     detail: str
 
 
+class SkipSteps(Struct, frozen=True, tag="deployment.skip_steps"):
+    """They are not needed any more."""
+
+    steps: tuple[Step, ...]
+    reason: str
+
+
+class StartAttempt(Struct, frozen=True, tag="deployment.start_attempt"):
+    """From the beginning, on the next target. `number` counts from 1."""
+
+    number: int
+    target: str
+    reason: str
+
+
 class StartRollback(Struct, frozen=True, tag="deployment.start_rollback"):
     reason: str
 
@@ -110,6 +138,8 @@ class ConcludeRollback(Struct, frozen=True, tag="deployment.conclude_rollback"):
 
 # Event tags are storage: never rename one that has been written.
 class Requested(Struct, frozen=True, tag="deployment.requested"):
+    """`fallbacks` are the targets after `target`, in order; `previous_target` is where `previous` runs."""
+
     stack_id: str
     environment_id: str
     version: str
@@ -118,6 +148,9 @@ class Requested(Struct, frozen=True, tag="deployment.requested"):
     release: ReleaseSpec
     target: Target
     previous: LiveRelease | None
+    fallbacks: tuple[Target, ...] = ()
+    instances: int = 1
+    previous_target: Target | None = None
 
 
 class CancellationRequested(Struct, frozen=True, tag="deployment.cancellation_requested"):
@@ -141,6 +174,19 @@ class StepFailed(Struct, frozen=True, tag="deployment.step_failed"):
 class HealthReported(Struct, frozen=True, tag="deployment.health_reported"):
     healthy: bool
     detail: str
+
+
+class StepsSkipped(Struct, frozen=True, tag="deployment.steps_skipped"):
+    steps: tuple[Step, ...]
+    reason: str
+
+
+class AttemptStarted(Struct, frozen=True, tag="deployment.attempt_started"):
+    """`reason` is why the one before was given up."""
+
+    number: int
+    target: str
+    reason: str
 
 
 class RollbackStarted(Struct, frozen=True, tag="deployment.rollback_started"):
@@ -174,7 +220,10 @@ class Absent(Struct, frozen=True, tag="absent"):
 
 
 class Rolling(Struct, frozen=True, tag="rolling"):
-    """On its way forward. `healthy` is the last report: None before the first."""
+    """On its way forward. `healthy` is the last report: None before the first.
+
+    `steps` are those of this attempt, `targets` all that may be tried; `watch` is the canary with traffic.
+    """
 
     version: str
     previous: LiveRelease | None
@@ -182,6 +231,13 @@ class Rolling(Struct, frozen=True, tag="rolling"):
     done: tuple[Step, ...] = ()
     healthy: bool | None = None
     cancelled: str | None = None
+    strategy: Strategy = "switch_over"
+    instances: int = 1
+    steps: tuple[Step, ...] = PLAIN
+    skipped: tuple[Step, ...] = ()
+    targets: tuple[str, ...] = ()
+    attempt: int = 1
+    watch: Watch | None = None
 
 
 class RollingBack(Struct, frozen=True, tag="rolling_back"):
@@ -196,21 +252,33 @@ class Ended(Struct, frozen=True, tag="ended"):
 
 
 Report = (
-    StartStep | CompleteStep | FailStep | ReportHealth | CompensateStep | StartRollback | Complete | ConcludeRollback
+    StartStep
+    | CompleteStep
+    | FailStep
+    | SkipSteps
+    | ReportHealth
+    | CompensateStep
+    | StartAttempt
+    | StartRollback
+    | Complete
+    | ConcludeRollback
 )
-Command = Request | Open | Cancel | Report
+Command = Request | Open | Cancel | Report | canary.Command
 Event = (
     Requested
     | CancellationRequested
     | StepStarted
     | StepCompleted
     | StepFailed
+    | StepsSkipped
     | HealthReported
+    | AttemptStarted
     | RollbackStarted
     | StepCompensated
     | Completed
     | RolledBack
     | Failed
+    | canary.Event
 )
 State = Absent | Rolling | RollingBack | Ended
 
@@ -220,7 +288,7 @@ def decide(command: Command, state: State) -> tuple[Event, ...] | Refusal:
         case Request(), _:
             return Refusal("request_not_resolved", "a request is opened with its stack and environment looked up")
         case Open(), Absent():
-            return (_requested(command),)
+            return _open(command)
         case Open(), (Rolling() | RollingBack() | Ended()):
             return Refusal("deployment_already_requested", "there is a deployment with this id")
         case Cancel(reason), Rolling(cancelled=None):
@@ -239,8 +307,10 @@ def decide(command: Command, state: State) -> tuple[Event, ...] | Refusal:
             return Refusal("deployment_ended", f"the deployment has already ended: {outcome}")
 
 
-def _decide_forward(command: Report, state: Rolling) -> tuple[Event, ...] | Refusal:
+def _decide_forward(command: Report | canary.Command, state: Rolling) -> tuple[Event, ...] | Refusal:
     match command:
+        case ShiftTraffic() | Look() | RecordMeasurement() | Approve() | Promote():
+            return _decide_watched(command, state)
         case StartStep(step):
             return () if state.step == step else (StepStarted(step),)
         case CompleteStep(step, detail):
@@ -250,12 +320,16 @@ def _decide_forward(command: Report, state: Rolling) -> tuple[Event, ...] | Refu
         case ReportHealth(healthy, detail):
             # One event a change, not one a check: the checks themselves are in the release's log.
             return () if healthy == state.healthy else (HealthReported(healthy, detail),)
+        case SkipSteps(steps, reason):
+            return (StepsSkipped(steps, reason),)
+        case StartAttempt(number, target, reason):
+            return () if number <= state.attempt else (AttemptStarted(number, target, reason),)
         case StartRollback(reason):
             return (RollbackStarted(reason),)
         case Complete() if state.cancelled is not None:
             return Refusal("cancellation_requested", "the deployment was cancelled before it was complete")
-        case Complete() if set(state.done) != set(STEPS):
-            missing = ", ".join(step for step in STEPS if step not in state.done)
+        case Complete() if set(state.steps) - {*state.done, *state.skipped}:
+            missing = ", ".join(step for step in state.steps if step not in {*state.done, *state.skipped})
             return Refusal("steps_missing", f"not done yet: {missing}")
         case Complete(url):
             return (Completed(state.version, url),)
@@ -263,7 +337,25 @@ def _decide_forward(command: Report, state: Rolling) -> tuple[Event, ...] | Refu
             return Refusal("rollback_not_started", "the deployment is on its way forward")
 
 
-def _decide_backward(command: Report, state: RollingBack) -> tuple[Event, ...] | Refusal:
+def _decide_watched(command: canary.Command, state: Rolling) -> tuple[Event, ...] | Refusal:
+    strategy, by_person = declared(state.strategy), isinstance(command, Approve | Promote)
+    if by_person and state.cancelled is not None:
+        return Refusal("cancellation_requested", "the deployment was cancelled")
+    if by_person and state.watch is not None and not _heard(state.watch, state):
+        return Refusal("canary_not_watched", "the step of the canary is over, and the traffic is on its way elsewhere")
+    if isinstance(strategy, Canary) and (state.watch is not None or isinstance(command, ShiftTraffic)):
+        return canary.decide(command, strategy, state.watch)
+    if isinstance(command, Promote) and state.step == "keep":
+        return (canary.Promoted("keep", command.reason),)
+    return Refusal("nothing_to_watch", "the deployment has no canary with traffic, and keeps no old release now")
+
+
+def _heard(watch: Watch, state: Rolling) -> bool:
+    """What people say of a step that is over would be recorded, and nobody would act on it."""
+    return state.step == watch.name and watch.name not in state.done
+
+
+def _decide_backward(command: Report | canary.Command, state: RollingBack) -> tuple[Event, ...] | Refusal:
     match command:
         case CompensateStep(step, detail):
             return (StepCompensated(step, detail),)
@@ -273,27 +365,48 @@ def _decide_backward(command: Report, state: RollingBack) -> tuple[Event, ...] |
             return (Failed(state.reason, waived),)
         case StartRollback():
             return ()
-        case StartStep() | CompleteStep() | FailStep() | ReportHealth() | Complete():
+        case (
+            StartStep()
+            | CompleteStep()
+            | FailStep()
+            | SkipSteps()
+            | ReportHealth()
+            | StartAttempt()
+            | Complete()
+            | ShiftTraffic()
+            | Look()
+            | RecordMeasurement()
+            | Approve()
+            | Promote()
+        ):
             return Refusal("rollback_started", "the deployment is being rolled back")
 
 
-def _requested(command: Open) -> Requested:
-    return Requested(
-        command.stack_id,
-        command.environment_id,
-        command.version,
-        command.strategy,
-        command.policy,
-        command.release,
-        command.target,
-        command.previous,
+def _open(command: Open) -> tuple[Event, ...] | Refusal:
+    wrong = faults(declared(command.strategy), command.instances)
+    if wrong:
+        return Refusal("strategy_invalid", "; ".join(wrong))
+    return (
+        Requested(
+            command.stack_id,
+            command.environment_id,
+            command.version,
+            declared(command.strategy),
+            command.policy,
+            command.release,
+            command.target,
+            command.previous,
+            command.fallbacks,
+            command.instances,
+            command.previous_target,
+        ),
     )
 
 
 def evolve(state: State, event: Event) -> State:
     match event, state:
         case Requested(), _:
-            return Rolling(event.version, event.previous)
+            return _rolling(event)
         case CancellationRequested(reason), Rolling():
             return structs.replace(state, cancelled=reason)
         case StepStarted(step), Rolling():
@@ -302,6 +415,25 @@ def evolve(state: State, event: Event) -> State:
             return structs.replace(state, done=(*state.done, step))
         case HealthReported(healthy), Rolling():
             return structs.replace(state, healthy=healthy)
+        case StepsSkipped(steps), Rolling():
+            return structs.replace(state, skipped=(*state.skipped, *steps))
+        case AttemptStarted(number), Rolling():
+            return _attempt(state, number)
+        case (
+            (
+                canary.TrafficShifted()
+                | canary.Measured()
+                | canary.MetricMeasured()
+                | canary.Judged()
+                | canary.Approved()
+                | canary.Promoted()
+            ),
+            Rolling(),
+        ):
+            strategy = declared(state.strategy)
+            if not isinstance(strategy, Canary):
+                return state
+            return structs.replace(state, watch=canary.evolve(state.watch, event, strategy))
         case RollbackStarted(reason), Rolling(version, previous):
             return RollingBack(version, previous, reason)
         case Completed(version), _:
@@ -316,15 +448,38 @@ def evolve(state: State, event: Event) -> State:
                 | StepStarted()
                 | StepCompleted()
                 | StepFailed()
+                | StepsSkipped()
                 | HealthReported()
+                | AttemptStarted()
                 | RollbackStarted()
                 | StepCompensated()
                 | RolledBack()
                 | Failed()
+                | canary.TrafficShifted()
+                | canary.Measured()
+                | canary.MetricMeasured()
+                | canary.Judged()
+                | canary.Approved()
+                | canary.Promoted()
             ),
             _,
         ):
             return state
+
+
+def _rolling(event: Requested) -> Rolling:
+    targets = tuple(target.name for target in (event.target, *event.fallbacks))
+    rolling = Rolling(
+        event.version, event.previous, strategy=event.strategy, instances=event.instances, targets=targets
+    )
+    return _attempt(rolling, 1)
+
+
+def _attempt(state: Rolling, number: int) -> Rolling:
+    """A target where nothing is live has nothing to compare with."""
+    replaces = state.previous is not None and state.previous.target == state.targets[number - 1]
+    steps = steps_of(state.strategy, state.instances, replaces)
+    return structs.replace(state, attempt=number, steps=steps, step=None, done=(), skipped=(), healthy=None, watch=None)
 
 
 deployment: Decider[Command, State, Event] = Decider(
@@ -340,11 +495,15 @@ deployment: Decider[Command, State, Event] = Decider(
         StartStep,
         CompleteStep,
         FailStep,
+        SkipSteps,
         ReportHealth,
         CompensateStep,
+        StartAttempt,
         StartRollback,
         Complete,
         ConcludeRollback,
+        ShiftTraffic,
+        Look,
     ),
     opening=(Request, Open),
 )

@@ -6,11 +6,15 @@ A rollout reserves the stack's place here and settles it when it ends.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, structs
 
+from domain import circuit
+from domain.circuit import Circuit, CircuitPolicy
 from domain.decider import ID, Decider, Refusal
+from domain.stack import ReleaseSpec
 
 Name = Annotated[str, Meta(min_length=1, max_length=120)]
 Id = Annotated[str, Meta(pattern=ID)]
@@ -19,19 +23,26 @@ Settings = dict[str, str]
 
 
 class Target(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where releases are run. `kind` names an implementation of the target port, `settings` are its own."""
+    """Where releases are run. `kind` names an implementation of the target port, `settings` are its own.
+
+    `circuit`: after how many failures to reach it in a row deployments turn to their next target, and for how long.
+    """
 
     name: Id
     kind: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}$")] = "process"
     settings: Settings = {}
+    circuit: CircuitPolicy = CircuitPolicy()
 
 
 class LiveRelease(Struct, frozen=True):
-    """The release that gets a stack's traffic, by the deployment that brought it."""
+    """The release that gets a stack's traffic, by the deployment that brought it and its attempt."""
 
     deployment_id: str
     version: str
     target: str
+    instances: int = 1
+    attempt: int = 1
+    release: ReleaseSpec | None = None
 
 
 class Placement(Struct, frozen=True):
@@ -76,6 +87,20 @@ class SettleRollout(Struct, frozen=True, tag="environment.settle_rollout"):
     live: LiveRelease | None
 
 
+class ReportUnreachable(Struct, frozen=True, tag="environment.report_unreachable"):
+    """A target could not be reached at that time."""
+
+    target: str
+    reason: str
+    at: datetime
+
+
+class ReportReached(Struct, frozen=True, tag="environment.report_reached"):
+    """A target that could not be reached before answers again."""
+
+    target: str
+
+
 # Event tags are storage: never rename one that has been written.
 class Registered(Struct, frozen=True, tag="environment.registered"):
     name: str
@@ -108,6 +133,26 @@ class RolloutSettled(Struct, frozen=True, tag="environment.rollout_settled"):
     live: LiveRelease | None
 
 
+class TargetUnreachable(Struct, frozen=True, tag="environment.target_unreachable"):
+    """`failures` in a row, this one among them."""
+
+    target: str
+    reason: str
+    at: datetime
+    failures: int
+
+
+class CircuitOpened(Struct, frozen=True, tag="environment.circuit_opened"):
+    """Deployments that have another target do not try this one before `until`."""
+
+    target: str
+    until: datetime
+
+
+class CircuitClosed(Struct, frozen=True, tag="environment.circuit_closed"):
+    target: str
+
+
 class Unknown(Struct, frozen=True, tag="unknown"):
     pass
 
@@ -119,13 +164,26 @@ class Known(Struct, frozen=True, tag="known"):
     configuration: Settings
     targets: dict[str, Target] = {}
     placements: dict[str, Placement] = {}
+    circuits: dict[str, Circuit] = {}
 
     def placement(self, stack_id: str) -> Placement:
         return self.placements.get(stack_id, Placement())
 
 
-Command = Register | Configure | AddTarget | RemoveTarget | ReserveRollout | SettleRollout
-Event = Registered | Configured | TargetAdded | TargetRemoved | RolloutReserved | RolloutSettled
+Command = (
+    Register | Configure | AddTarget | RemoveTarget | ReserveRollout | SettleRollout | ReportUnreachable | ReportReached
+)
+Event = (
+    Registered
+    | Configured
+    | TargetAdded
+    | TargetRemoved
+    | RolloutReserved
+    | RolloutSettled
+    | TargetUnreachable
+    | CircuitOpened
+    | CircuitClosed
+)
 State = Unknown | Known
 
 
@@ -145,7 +203,22 @@ def decide(command: Command, state: State) -> tuple[Event, ...] | Refusal:
             return _reserve(stack_id, deployment_id, state)
         case SettleRollout(stack_id, deployment_id, live), Known():
             return _settle(stack_id, deployment_id, live, state)
-        case ((Configure() | AddTarget() | RemoveTarget() | ReserveRollout() | SettleRollout()), Unknown()):
+        case ReportUnreachable(), Known():
+            return _unreachable(command, state)
+        case ReportReached(target), Known():
+            return (CircuitClosed(target),) if target in state.circuits else ()
+        case (
+            (
+                Configure()
+                | AddTarget()
+                | RemoveTarget()
+                | ReserveRollout()
+                | SettleRollout()
+                | ReportUnreachable()
+                | ReportReached()
+            ),
+            Unknown(),
+        ):
             return Refusal("environment_not_found", "there is no such environment")
 
 
@@ -197,6 +270,16 @@ def _settle(stack_id: str, deployment_id: str, live: LiveRelease | None, state: 
     return (RolloutSettled(stack_id, deployment_id, live),)
 
 
+def _unreachable(command: ReportUnreachable, state: Known) -> tuple[Event, ...]:
+    target = state.targets.get(command.target)
+    if target is None:
+        return ()
+    before = state.circuits.get(command.target, Circuit())
+    failed = TargetUnreachable(command.target, command.reason, command.at, before.failures + 1)
+    until = circuit.opens(before, target.circuit, command.at)
+    return (failed,) if until is None else (failed, CircuitOpened(command.target, until))
+
+
 def evolve(state: State, event: Event) -> State:
     match event, state:
         case Registered(name, organization_id, environment_type, configuration, targets), _:
@@ -209,17 +292,41 @@ def evolve(state: State, event: Event) -> State:
             return structs.replace(state, targets={**state.targets, target.name: target})
         case TargetRemoved(name), Known():
             kept = {known: target for known, target in state.targets.items() if known != name}
-            return structs.replace(state, targets=kept)
+            return structs.replace(state, targets=kept, circuits=_without(state.circuits, name))
         case RolloutReserved(stack_id, deployment_id), Known():
             return _placed(state, stack_id, Placement(state.placement(stack_id).live, deployment_id))
         case RolloutSettled(stack_id, _, live), Known():
             return _placed(state, stack_id, Placement(live, None))
-        case ((Configured() | TargetAdded() | TargetRemoved() | RolloutReserved() | RolloutSettled()), Unknown()):
+        case TargetUnreachable(target, _, _, failures), Known():
+            known = structs.replace(state.circuits.get(target, Circuit()), failures=failures)
+            return structs.replace(state, circuits={**state.circuits, target: known})
+        case CircuitOpened(target, until), Known():
+            known = structs.replace(state.circuits.get(target, Circuit()), open_until=until)
+            return structs.replace(state, circuits={**state.circuits, target: known})
+        case CircuitClosed(target), Known():
+            return structs.replace(state, circuits=_without(state.circuits, target))
+        case (
+            (
+                Configured()
+                | TargetAdded()
+                | TargetRemoved()
+                | RolloutReserved()
+                | RolloutSettled()
+                | TargetUnreachable()
+                | CircuitOpened()
+                | CircuitClosed()
+            ),
+            Unknown(),
+        ):
             return state
 
 
 def _placed(state: Known, stack_id: str, placement: Placement) -> Known:
     return structs.replace(state, placements={**state.placements, stack_id: placement})
+
+
+def _without(circuits: dict[str, Circuit], target: str) -> dict[str, Circuit]:
+    return {name: circuit for name, circuit in circuits.items() if name != target}
 
 
 environment: Decider[Command, State, Event] = Decider(
@@ -230,6 +337,6 @@ environment: Decider[Command, State, Event] = Decider(
     Unknown(),
     decide,
     evolve,
-    internal=(ReserveRollout, SettleRollout),
+    internal=(ReserveRollout, SettleRollout, ReportUnreachable, ReportReached),
     opening=(Register,),
 )

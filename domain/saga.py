@@ -19,7 +19,10 @@ OPEN: frozenset[EffectStatus] = frozenset({"planned", "unknown"})
 
 
 class Effect(Struct, frozen=True):
-    """`key` makes doing it twice harmless; `operation` and `undo` are names of the target port."""
+    """`key` makes doing it twice harmless; `operation` and `undo` are names of the target port.
+
+    `attempt` says on which of the saga's targets it is.
+    """
 
     key: str
     step: str
@@ -27,6 +30,12 @@ class Effect(Struct, frozen=True):
     undo: str
     status: EffectStatus = "planned"
     result: str = ""
+    attempt: int = 1
+
+    @property
+    def closed(self) -> bool:
+        """It is not there any more, or nobody will look after it."""
+        return self.status in ("undone", "waived")
 
 
 # People may resume and waive; everything else in this stream is written by the saga itself.
@@ -52,7 +61,7 @@ class Started(Struct, frozen=True, tag="saga.started"):
 
 
 class StepStarted(Struct, frozen=True, tag="saga.step_started"):
-    """`timeout` in seconds, counted from this event's time; `timer` names the durable timer."""
+    """`timeout` in seconds, counted from this event's time, 0 for none; `timer` names the durable timer."""
 
     step: str
     timeout: float
@@ -64,6 +73,7 @@ class EffectPlanned(Struct, frozen=True, tag="saga.effect_planned"):
     step: str
     operation: str
     undo: str
+    attempt: int = 1
 
 
 class EffectKept(Struct, frozen=True, tag="saga.effect_kept"):
@@ -104,6 +114,33 @@ class StepFailed(Struct, frozen=True, tag="saga.step_failed"):
     reason: str
 
 
+class StepsSkipped(Struct, frozen=True, tag="saga.steps_skipped"):
+    """They are not needed any more."""
+
+    steps: tuple[str, ...]
+
+
+class VerdictHeard(Struct, frozen=True, tag="saga.verdict_heard"):
+    """The aggregate has judged what the step observed: its verdict by number, and what is decided."""
+
+    step: str
+    number: int
+    decision: str
+
+
+class AttemptStarted(Struct, frozen=True, tag="saga.attempt_started"):
+    """From the first of these steps, on the next target; what the attempts before have left is undone afterwards."""
+
+    number: int
+    target: str
+    steps: tuple[str, ...]
+    reason: str
+
+
+class Delivered(Struct, frozen=True, tag="saga.delivered"):
+    """The outcome is told; effects of earlier attempts are still to be undone."""
+
+
 class CompensationStarted(Struct, frozen=True, tag="saga.compensation_started"):
     reason: str
 
@@ -138,7 +175,9 @@ class NotStarted(Struct, frozen=True, tag="not_started"):
 class Running(Struct, frozen=True, tag="running"):
     """`step` is the one under way, with its timeout in seconds; `completed` are those behind it, in order.
 
-    `compensating` and `paused` say why, if so; `stuck` is the key of the effect whose undo has failed.
+    `compensating` and `paused` say why, if so; `stuck` is the key of the effect whose undo has failed. `verdict` is
+    the number of the last verdict heard, `waiting` whether it waits for a person. `delivered`: only what earlier
+    attempts have left is still to be undone.
     """
 
     kind: str
@@ -153,6 +192,16 @@ class Running(Struct, frozen=True, tag="running"):
     compensating: str | None = None
     paused: str | None = None
     stuck: str | None = None
+    attempt: int = 1
+    skipped: tuple[str, ...] = ()
+    verdict: int = 0
+    waiting: bool = False
+    delivered: bool = False
+
+    @property
+    def remaining(self) -> tuple[str, ...]:
+        behind = {*self.completed, *self.skipped}
+        return tuple(step for step in self.steps if step not in behind)
 
     def effect(self, key: str) -> Effect:
         """Raises KeyError for an effect that was never planned."""
@@ -181,6 +230,10 @@ Event = (
     | StepCompleted
     | StepRetried
     | StepFailed
+    | StepsSkipped
+    | VerdictHeard
+    | AttemptStarted
+    | Delivered
     | CompensationStarted
     | CompensationFailed
     | Paused
@@ -208,9 +261,10 @@ def decide(command: Command, state: State) -> tuple[Event, ...] | Refusal:
 def _waive(key: str, reason: str, state: Running) -> tuple[Event, ...] | Refusal:
     if key not in {effect.key for effect in state.effects}:
         return Refusal("effect_not_found", f"the saga has no effect {key}")
-    if state.effect(key).status in ("undone", "waived"):
+    if state.effect(key).closed:
         return Refusal("effect_closed", f"the effect is already {state.effect(key).status}")
-    if state.paused is None or state.stuck != key:
+    left_behind = state.delivered and state.effect(key).attempt < state.attempt
+    if not left_behind and (state.paused is None or state.stuck != key):
         return Refusal("effect_not_stuck", "only an effect whose undo has failed can be waived")
     return EffectWaived(key, reason), Resumed()
 
@@ -222,9 +276,9 @@ def evolve(state: State, event: Event) -> State:
         case _, (NotStarted() | Ended()):
             return state
         case StepStarted(step, timeout), Running():
-            return structs.replace(state, step=step, timeout=timeout, attempts=0)
-        case EffectPlanned(key, step, operation, undo), Running():
-            return structs.replace(state, effects=(*state.effects, Effect(key, step, operation, undo)))
+            return structs.replace(state, step=step, timeout=timeout, attempts=0, waiting=False)
+        case EffectPlanned(key, step, operation, undo, attempt), Running():
+            return structs.replace(state, effects=(*state.effects, Effect(key, step, operation, undo, attempt=attempt)))
         case EffectKept(key, result), Running():
             return _mark(state, key, "kept", result)
         case EffectUnknown(key), Running():
@@ -239,6 +293,16 @@ def evolve(state: State, event: Event) -> State:
             return structs.replace(state, attempts=attempt)
         case StepFailed(), Running():
             return state
+        case StepsSkipped(steps), Running():
+            return structs.replace(state, skipped=(*state.skipped, *steps))
+        case VerdictHeard(_, number, decision), Running():
+            return structs.replace(state, verdict=number, waiting=decision == "await_approval", attempts=0)
+        case AttemptStarted(number, _, steps), Running():
+            return structs.replace(
+                state, attempt=number, steps=steps, step=None, completed=(), skipped=(), attempts=0, paused=None
+            )
+        case Delivered(), Running():
+            return structs.replace(state, delivered=True, attempts=0)
         case CompensationStarted(reason), Running():
             return structs.replace(state, compensating=reason, step=None, attempts=0, paused=None)
         case CompensationFailed(key), Running():

@@ -17,13 +17,18 @@ Configuration = dict[VariableName, str]
 
 
 class ReleaseSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """How a version is run: a program with arguments, its environment and the path of its health URL."""
+    """How a version is run: a program with arguments, its environment and the path of its health URL.
+
+    `models` are the model versions that belong to it, by name: they move and are rolled back with it. The program
+    finds them in its environment, as JSON in `MODELS`.
+    """
 
     program: Annotated[str, Meta(min_length=1, max_length=4096)]
     arguments: tuple[Annotated[str, Meta(max_length=32768)], ...] = ()
     environment: Configuration = {}
     health_path: Annotated[str, Meta(pattern=r"^/\S*$", max_length=2048)] = "/health"
     working_directory: Annotated[str, Meta(max_length=4096)] | None = None
+    models: dict[Annotated[str, Meta(pattern=ID)], Version] = {}
 
 
 class Register(Struct, frozen=True, forbid_unknown_fields=True, tag="stack.register"):

@@ -9,6 +9,7 @@ import msgspec
 
 from domain import deployment, environment, organization, stack
 from domain.decider import Decider, Refusal
+from domain.strategy import Canary, Strategy, declared
 
 Load = Callable[[Decider[Any, Any, Any], str], Awaitable[Any]]
 """The current state of an aggregate."""
@@ -68,36 +69,70 @@ def _opened(
             "version_withdrawn" if withdrawn else "version_not_found",
             f"version {request.version} of stack {request.stack_id} {'was withdrawn' if withdrawn else 'is unknown'}",
         )
-    target = _target(request.target, known_environment)
-    if isinstance(target, Refusal):
-        return target
+    targets = _targets(request, known_environment)
+    if isinstance(targets, Refusal):
+        return targets
     live = known_environment.placement(request.stack_id).live
-    if live is not None and live.target != target.name:
-        # A switch without a failed request needs both releases behind one front.
-        return Refusal("target_differs", f"the stack is live on target {live.target}; deploy it there")
-    variables = {
-        **known_environment.configuration,
-        **known_stack.configuration,
-        **release.environment,
-        **request.configuration,
-    }
+    without_baseline = _without_baseline(request.strategy, live, targets)
+    if without_baseline is not None:
+        return without_baseline
     return deployment.Open(
         request.stack_id,
         request.environment_id,
         request.version,
         request.strategy,
         request.policy,
-        msgspec.structs.replace(release, environment=variables),
-        target,
+        msgspec.structs.replace(release, environment=_variables(request, release, known_stack, known_environment)),
+        targets[0],
         live,
+        targets[1:],
+        request.instances,
+        known_environment.targets.get(live.target) if live else None,
     )
 
 
-def _target(name: str | None, known: environment.Known) -> environment.Target | Refusal:
-    if name is None and len(known.targets) == 1:
-        return next(iter(known.targets.values()))
-    if name is None:
+def _variables(
+    request: deployment.Request,
+    release: stack.ReleaseSpec,
+    known_stack: stack.Known,
+    known_environment: environment.Known,
+) -> stack.Configuration:
+    """From the general to the particular."""
+    models = {"MODELS": msgspec.json.encode(release.models, order="sorted").decode()} if release.models else {}
+    return {
+        **known_environment.configuration,
+        **known_stack.configuration,
+        **models,
+        **release.environment,
+        **request.configuration,
+    }
+
+
+def _targets(request: deployment.Request, known: environment.Known) -> tuple[environment.Target, ...] | Refusal:
+    """In the order of the request; with every name that is wrong."""
+    if request.target is not None and request.targets:
+        return Refusal("target_not_chosen", "give either target or targets")
+    names = request.targets or ((request.target,) if request.target is not None else ())
+    if not names and len(known.targets) == 1:
+        return tuple(known.targets.values())
+    if not names:
         choice = ", ".join(sorted(known.targets)) or "none"
         return Refusal("target_not_chosen", f"name one of the environment's targets: {choice}")
-    target = known.targets.get(name)
-    return target or Refusal("target_not_found", f"the environment has no target {name}")
+    if len(set(names)) < len(names):
+        return Refusal("target_not_chosen", "a target is named twice")
+    missing = [name for name in names if name not in known.targets]
+    if missing:
+        return Refusal("target_not_found", f"the environment has no target {', '.join(missing)}")
+    return tuple(known.targets[name] for name in names)
+
+
+def _without_baseline(
+    strategy: Strategy, live: environment.LiveRelease | None, targets: tuple[environment.Target, ...]
+) -> Refusal | None:
+    """What was recorded before releases were kept with what is live cannot be started a second time."""
+    canary = declared(strategy)
+    if not isinstance(canary, Canary) or canary.baseline != "equal" or live is None or live.release is not None:
+        return None
+    if live.target not in {target.name for target in targets}:
+        return None
+    return Refusal("baseline_unknown", 'how the live release is run is not on the record: use "baseline": "stable"')

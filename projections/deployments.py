@@ -7,8 +7,10 @@ from typing import Any, Literal
 
 from msgspec import Struct, structs
 
-from domain import deployment
+from domain import canary, deployment
+from domain.measurement import Counts
 from domain.stack import ReleaseSpec
+from domain.strategy import Declared, declared, name_of
 from eventstore.envelope import Recorded
 from projections.projection import Projection, Table, stream_id
 
@@ -17,14 +19,37 @@ Status = Literal["requested", "running", "rolling_back", "completed", "rolled_ba
 
 class StepRow(Struct, frozen=True):
     name: str
-    state: Literal["running", "completed", "failed", "compensated"]
+    state: Literal["running", "completed", "failed", "compensated", "skipped"]
     started_at: datetime
     ended_at: datetime | None = None
     detail: str = ""
 
 
+class Verdict(Struct, frozen=True):
+    """The last one of a canary. Evidence is the natural logarithm of the e-value; `needs` counts canary requests."""
+
+    number: int
+    step: str
+    decision: canary.Decision
+    reason: str
+    at: datetime
+    policy_version: str | None = None
+    log_e_worse: float | None = None
+    log_e_harmless: float | None = None
+    needs: int | None = None
+
+
+class Traffic(Struct, frozen=True):
+    """What an arm has answered since the splitter began to count; `patterns` says which errors, and where."""
+
+    requests: int
+    errors: int
+    incidents: int
+    patterns: dict[str, int]
+
+
 class Deployment(Struct, frozen=True, kw_only=True):
-    """Durations are in seconds."""
+    """Durations are in seconds. `weights` are in percent, by role, while a canary has a part of the traffic."""
 
     id: str
     status: Status
@@ -33,6 +58,14 @@ class Deployment(Struct, frozen=True, kw_only=True):
     version: str
     target: str
     strategy: str
+    strategy_declared: Declared
+    instances: int = 1
+    attempt: int = 1
+    targets: list[str] = []
+    weights: dict[str, int] = {}
+    traffic: dict[str, Traffic] = {}
+    """By role: the canary and its baseline."""
+    verdict: Verdict | None = None
     previous_version: str | None
     step: str | None = None
     steps: list[StepRow] = []
@@ -86,6 +119,27 @@ def fold(row: Deployment | None, event: Recorded, data: Any) -> Deployment | Non
             return structs.replace(now, steps=_ended(row, step, "failed", event.time, reason), reason=reason)
         case deployment.StepCompensated(step, detail):
             return structs.replace(now, steps=_ended(row, step, "compensated", event.time, detail))
+        case deployment.StepsSkipped(steps, reason):
+            skipped = [StepRow(step, "skipped", event.time, event.time, reason) for step in steps]
+            return structs.replace(now, steps=[*row.steps, *skipped])
+        case deployment.AttemptStarted(number, target, reason):
+            return structs.replace(
+                now,
+                attempt=number,
+                target=target,
+                step=None,
+                healthy=None,
+                weights={},
+                traffic={},
+                verdict=None,
+                reason=reason,
+            )
+        case canary.TrafficShifted(_, weights):
+            return structs.replace(now, weights=weights)
+        case canary.Measured(_, _, mine, baseline):
+            return structs.replace(now, traffic={"canary": _traffic(mine), "baseline": _traffic(baseline)})
+        case canary.Judged():
+            return structs.replace(now, verdict=_verdict(event, data))
         case deployment.HealthReported(healthy):
             return structs.replace(now, healthy=healthy)
         case deployment.CancellationRequested(reason):
@@ -93,7 +147,7 @@ def fold(row: Deployment | None, event: Recorded, data: Any) -> Deployment | Non
         case deployment.RollbackStarted(reason):
             return structs.replace(now, status="rolling_back", reason=reason)
         case deployment.Completed(_, url):
-            return structs.replace(_over(now, event, "completed"), url=url)
+            return structs.replace(_over(now, event, "completed"), url=url, reason=None)
         case deployment.RolledBack():
             return _over(now, event, "rolled_back")
         case deployment.Failed():
@@ -110,7 +164,10 @@ def _requested(event: Recorded, data: deployment.Requested) -> Deployment:
         environment_id=data.environment_id,
         version=data.version,
         target=data.target.name,
-        strategy=data.strategy,
+        targets=[target.name for target in (data.target, *data.fallbacks)],
+        strategy=name_of(data.strategy),
+        strategy_declared=declared(data.strategy),
+        instances=data.instances,
         previous_version=data.previous.version if data.previous else None,
         configuration=data.release.environment,
         release=data.release,
@@ -125,22 +182,42 @@ def _requested(event: Recorded, data: deployment.Requested) -> Deployment:
 def _ended(
     row: Deployment, step: str, state: Literal["completed", "failed", "compensated"], time: datetime, detail: str
 ) -> list[StepRow]:
+    last = max((number for number, each in enumerate(row.steps) if each.name == step), default=None)
     return [
-        structs.replace(each, state=state, ended_at=time, detail=detail) if each.name == step else each
-        for each in row.steps
+        structs.replace(each, state=state, ended_at=time, detail=detail) if number == last else each
+        for number, each in enumerate(row.steps)
     ]
+
+
+def _verdict(event: Recorded, judged: canary.Judged) -> Verdict:
+    verdict = Verdict(judged.number, judged.step, judged.decision, judged.reason, event.time)
+    if judged.judgement is None:
+        return verdict
+    return structs.replace(
+        verdict,
+        policy_version=judged.judgement.policy_version,
+        log_e_worse=judged.judgement.log_e_worse,
+        log_e_harmless=judged.judgement.log_e_harmless,
+        needs=judged.judgement.needs,
+    )
+
+
+def _traffic(counts: Counts) -> Traffic:
+    return Traffic(counts.requests, counts.errors, counts.incidents, counts.patterns)
 
 
 def _over(row: Deployment, event: Recorded, status: Status) -> Deployment:
     seconds = (event.time - row.requested_at).total_seconds()
-    return structs.replace(row, status=status, step=None, completed_at=event.time, duration_seconds=seconds)
+    return structs.replace(row, status=status, step=None, weights={}, completed_at=event.time, duration_seconds=seconds)
 
 
 def timeline_key(event: Recorded, data: Any) -> str:
     return f"{stream_id(event, data)}/{event.version}"
 
 
-def tell(row: TimelineEntry | None, event: Recorded, data: Any) -> TimelineEntry:
+def tell(row: TimelineEntry | None, event: Recorded, data: Any) -> TimelineEntry | None:
+    if isinstance(data, canary.Measured | canary.MetricMeasured):
+        return None  # the verdict that follows tells what they mean
     deployment_id = stream_id(event, data)
     return TimelineEntry(
         f"{deployment_id}/{event.version}",
@@ -169,6 +246,20 @@ def summary(data: deployment.Event) -> str:
             return f"{step} failed: {reason}"
         case deployment.HealthReported(healthy, detail):
             return f"{'healthy' if healthy else 'unhealthy'}: {detail}"
+        case deployment.StepsSkipped(steps, reason):
+            return f"not needed any more: {', '.join(steps)}: {reason}"
+        case deployment.AttemptStarted(number, target, reason):
+            return f"attempt {number}, on {target}: {reason}"
+        case canary.TrafficShifted(_, weights):
+            return "traffic: " + ", ".join(f"{weight} % {role}" for role, weight in weights.items())
+        case canary.Measured() | canary.MetricMeasured():
+            return "measured"
+        case canary.Judged(_, _, decision, reason):
+            return f"{decision.replace('_', ' ')}: {reason}"
+        case canary.Approved(step, reason):
+            return f"{step} approved{f': {reason}' if reason else ''}"
+        case canary.Promoted(step, reason):
+            return f"promoted at {step}{f': {reason}' if reason else ''}"
         case deployment.RollbackStarted(reason):
             return f"rolling back: {reason}"
         case deployment.StepCompensated(step, detail):

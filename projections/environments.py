@@ -8,12 +8,13 @@ from typing import Any
 from msgspec import Struct, structs
 
 from domain import environment
+from domain.circuit import Circuit
 from domain.environment import Placement, Target
 from eventstore.envelope import Recorded
 from projections.projection import Projection, Table, stream_id
 
 
-class Environment(Struct, frozen=True):
+class Environment(Struct, frozen=True, kw_only=True):
     id: str
     name: str
     organization_id: str
@@ -22,6 +23,8 @@ class Environment(Struct, frozen=True):
     targets: list[Target]
     placements: dict[str, Placement]
     """By stack: what is live, and the deployment under way."""
+    circuits: dict[str, Circuit] = {}
+    """By target: those that could not be reached lately."""
     created_at: datetime
     updated_at: datetime
     version: int
@@ -31,17 +34,17 @@ class Environment(Struct, frozen=True):
 def fold(row: Environment | None, event: Recorded, data: Any) -> Environment | None:
     if isinstance(data, environment.Registered):
         return Environment(
-            event.stream.id,
-            data.name,
-            data.organization_id,
-            data.environment_type,
-            data.configuration,
-            list(data.targets),
-            {},
-            event.time,
-            event.time,
-            event.version,
-            event.position,
+            id=event.stream.id,
+            name=data.name,
+            organization_id=data.organization_id,
+            environment_type=data.environment_type,
+            configuration=data.configuration,
+            targets=list(data.targets),
+            placements={},
+            created_at=event.time,
+            updated_at=event.time,
+            version=event.version,
+            position=event.position,
         )
     if row is None:
         return None
@@ -59,6 +62,15 @@ def fold(row: Environment | None, event: Recorded, data: Any) -> Environment | N
             return structs.replace(changed, placements={**row.placements, **placed})
         case environment.RolloutSettled(stack_id, _, live):
             return structs.replace(changed, placements={**row.placements, stack_id: Placement(live, None)})
+        case environment.TargetUnreachable(target, _, _, failures):
+            known = structs.replace(row.circuits.get(target, Circuit()), failures=failures)
+            return structs.replace(changed, circuits={**row.circuits, target: known})
+        case environment.CircuitOpened(target, until):
+            known = structs.replace(row.circuits.get(target, Circuit()), open_until=until)
+            return structs.replace(changed, circuits={**row.circuits, target: known})
+        case environment.CircuitClosed(target):
+            closed = {name: circuit for name, circuit in row.circuits.items() if name != target}
+            return structs.replace(changed, circuits=closed)
         case _:
             return row
 

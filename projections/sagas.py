@@ -22,9 +22,12 @@ class Saga(Struct, frozen=True, kw_only=True):
     step: str | None = None
     completed_steps: list[str] = []
     attempts: int = 0
+    attempt: int = 1
     effects: list[saga.Effect] = []
     open_effects: int = 0
     compensating: bool = False
+    delivered: bool = False
+    """The outcome is told; what earlier attempts have left is still being undone."""
     reason: str | None = None
     """Why it is paused or compensating."""
     started_at: datetime
@@ -64,8 +67,13 @@ def _change(row: Saga, event: Recorded, data: saga.Event) -> Saga:
             return structs.replace(row, attempts=attempt)
         case saga.StepFailed(_, reason) | saga.CompensationFailed(_, reason):
             return structs.replace(row, reason=reason)
-        case saga.EffectPlanned(name, step, operation, undo):
-            return structs.replace(row, effects=[*row.effects, saga.Effect(name, step, operation, undo)])
+        case saga.EffectPlanned(name, step, operation, undo, attempt):
+            planned = saga.Effect(name, step, operation, undo, attempt=attempt)
+            return structs.replace(row, effects=[*row.effects, planned])
+        case saga.AttemptStarted(number, _, _, reason):
+            return structs.replace(row, attempt=number, step=None, completed_steps=[], attempts=0, reason=reason)
+        case saga.Delivered():
+            return structs.replace(row, delivered=True, attempts=0)
         case saga.EffectKept(name, result):
             return _mark(row, name, "kept", result)
         case saga.EffectUnknown(name):
@@ -84,7 +92,7 @@ def _change(row: Saga, event: Recorded, data: saga.Event) -> Saga:
             return structs.replace(row, status="completed", ended_at=event.time, reason=None)
         case saga.Compensated():
             return structs.replace(row, status="compensated", ended_at=event.time)
-        case saga.Started():
+        case saga.Started() | saga.StepsSkipped() | saga.VerdictHeard():
             return row
 
 

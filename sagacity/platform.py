@@ -28,6 +28,7 @@ from sagacity.roles import RoleSettings
 from sagacity.settings import Settings
 from sagacity.wiring import initialise
 from sagas.targets.process import ProcessTarget
+from sagas.targets.splitter.haproxy_binary import BINARY
 
 
 class NotInitialised(Exception):
@@ -76,7 +77,7 @@ async def _start(
     await _ensure_log(settings, directory, nats_url)
     if "saga" in settings.role:
         await claims.enter_async_context(only_host(nats_url, directory.path, ask=settings.nats_url is not None))
-        await supervisor.start(_process_host(directory))
+        await supervisor.start(_process_host(directory, settings))
     own = needs_own_database(settings)
     database_url = await _own_postgres(directory, supervisor) if own else settings.database_url or ""
     port = settings.port or free_port()
@@ -132,7 +133,7 @@ async def _ensure_log(settings: Settings, directory: DataDirectory, url: str) ->
         await connection.close()
 
 
-def _process_host(directory: DataDirectory) -> Service:
+def _process_host(directory: DataDirectory, settings: Settings) -> Service:
     target = ProcessTarget(directory.process_host)
 
     async def ready() -> bool:
@@ -141,8 +142,10 @@ def _process_host(directory: DataDirectory) -> Service:
             return True
         return False
 
-    command = (sys.executable, "-m", "sagas.targets.process.host", "--data", str(directory.process_host))
-    return Service("process-host", command, ready, grace=30.0, probe=Probe(ready))
+    program = (sys.executable, "-m", "sagas.targets.process.host")
+    command = (*program, "--data", str(directory.process_host), "--splitter", settings.splitter)
+    environment = {BINARY: str(settings.haproxy)} if settings.haproxy is not None else {}
+    return Service("process-host", command, ready, environment, grace=30.0, probe=Probe(ready))
 
 
 def _roles(roles: RoleSettings, directory: DataDirectory) -> Service:

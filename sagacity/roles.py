@@ -66,6 +66,7 @@ class RoleSettings(msgspec.Struct, frozen=True):
 async def run_roles(settings: RoleSettings) -> None:
     """Until SIGTERM or SIGINT. Raises what opening the log raises."""
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every request, also at every look at a canary
     # Every event carries its trace; spans are recorded only within traces that somebody else records.
     trace.set_tracer_provider(TracerProvider(sampler=ParentBased(ALWAYS_OFF)))
     calm_the_collector()

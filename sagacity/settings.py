@@ -80,6 +80,8 @@ class Settings(BaseSettings):
     retry_attempts: Annotated[int, Field(ge=1, le=100)] = 6
     retry_first: Annotated[float, Field(gt=0, le=60)] = 0.2
     retry_longest: Annotated[float, Field(gt=0, le=3600)] = 10.0
+    splitter: Literal["builtin", "haproxy"] = "builtin"
+    haproxy: Path | None = None
 
     @classmethod
     def settings_customise_sources(

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from domain import environment
+from domain.circuit import Circuit
 from domain.contexts import DECIDERS, EVENTS
 from eventstore.aggregates import Aggregates
 from eventstore.catalogue import Catalogue
@@ -23,8 +24,9 @@ from handlers.command import Caller, Directive
 from handlers.command_handler import CommandHandler
 from handlers.inbound import create_inbound_stream
 from handlers.routes import routes_of
-from sagas.definition import Told
+from sagas.definition import SagaDefinition, Told
 from sagas.instance import Refusals, Tell
+from sagas.prometheus import PrometheusReader
 from sagas.rollout import RetryPolicy, TargetOf, deployment_saga
 from sagas.runner import SagaRunner
 from sagas.targets.port import Target, TargetRefused
@@ -80,8 +82,17 @@ async def open_core(nats_url: str, *, name: str = "sagacity") -> AsyncGenerator[
 
 
 def saga_runner(core: Core, target_of: TargetOf, retries: RetryPolicy, *, ack_wait: float = 5.0) -> SagaRunner:
-    definitions = [deployment_saga(target_of, retries)]
-    return SagaRunner(core.store, teller(core.handler, core.store), definitions, ack_wait=ack_wait)
+    tell = teller(core.handler, core.store)
+    return SagaRunner(core.store, tell, saga_definitions(core, target_of, retries), ack_wait=ack_wait)
+
+
+def saga_definitions(core: Core, target_of: TargetOf, retries: RetryPolicy) -> Sequence[SagaDefinition]:
+    async def circuit_of(environment_id: str, target: str) -> Circuit | None:
+        loaded = await core.aggregates.load(environment.environment, environment_id, latest=True)
+        known = loaded.state
+        return known.circuits.get(target) if isinstance(known, environment.Known) else None
+
+    return [deployment_saga(target_of, circuit_of, PrometheusReader(), retries)]
 
 
 def targets(process_host: Path) -> TargetOf:
@@ -103,10 +114,18 @@ def targets(process_host: Path) -> TargetOf:
     return target_of
 
 
-def _process_target(host: Path, settings: environment.Settings) -> Target:
-    """Raises TargetRefused: what nobody reads must not be taken for granted."""
-    if settings:
-        raise TargetRefused([f"a process target has no setting {name!r}" for name in sorted(settings)])
+def _process_target(own: Path, settings: environment.Settings) -> Target:
+    """`host` is the data directory of another process host than the platform's own.
+
+    Raises TargetRefused: what nobody reads must not be taken for granted.
+    """
+    unknown = sorted(set(settings) - {"host"})
+    faults = [f"a process target has no setting {name!r}" for name in unknown]
+    host = Path(settings.get("host", own))
+    if not host.is_absolute() and "host" in settings:
+        faults.append("the setting 'host' of a process target is no absolute path")
+    if faults:
+        raise TargetRefused(faults)
     return ProcessTarget(host)
 
 

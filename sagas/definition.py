@@ -37,20 +37,23 @@ class Decision(NamedTuple):
 class Perform(msgspec.Struct, frozen=True):
     """Something to do outside: a step of the way forward, or the undo of an effect.
 
-    `key` names the effect (the same key twice has one effect); None for a mere observation.
+    `key` names the effect (the same key twice has one effect); None for a mere observation. `attempt` says on which
+    of the saga's targets.
     """
 
     step: str
     operation: str
     key: str | None = None
     undo: bool = False
+    attempt: int = 1
 
 
 class Done(msgspec.Struct, frozen=True):
-    """It is done, now or at an earlier attempt."""
+    """It is done, now or before. `reports` are commands that tell what was seen of it, by category and id."""
 
     what: Perform
     detail: str
+    reports: tuple[Told, ...] = ()
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -67,6 +70,7 @@ class Stumbled(msgspec.Struct, frozen=True):
     attempt: int
     delay: float
     reason: str
+    reports: tuple[Told, ...] = ()
 
 
 class Exhausted(msgspec.Struct, frozen=True):
@@ -74,6 +78,19 @@ class Exhausted(msgspec.Struct, frozen=True):
 
     what: Perform
     reason: str
+
+
+class Unreachable(msgspec.Struct, frozen=True):
+    """The place where it should be done cannot be reached, and there is another one."""
+
+    what: Perform
+    reason: str
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """An event of the aggregate that the saga serves; it may come late or twice."""
+
+    event: Any
 
 
 class TimedOut(msgspec.Struct, frozen=True):
@@ -95,7 +112,7 @@ class Refused(msgspec.Struct, frozen=True):
     reason: str
 
 
-Outcome = Done | Rejected | Stumbled | Exhausted | TimedOut | Cancelled | Refused
+Outcome = Done | Rejected | Stumbled | Exhausted | Unreachable | Heard | TimedOut | Cancelled | Refused
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,18 @@ from eventstore.envelope import Context, Recorded, StreamId, now
 from eventstore.errors import LogUnavailable, WrongVersion
 from eventstore.store import EventStore, StreamWrite
 from eventstore.tasks import end_tasks
-from sagas.definition import Cancelled, Decision, Outcome, Perform, Refused, SagaDefinition, Stumbled, TimedOut, Told
+from sagas.definition import (
+    Cancelled,
+    Decision,
+    Heard,
+    Outcome,
+    Perform,
+    Refused,
+    SagaDefinition,
+    Stumbled,
+    TimedOut,
+    Told,
+)
 from sagas.timers import Due, drop_timers, set_timer
 
 log = logging.getLogger(__name__)
@@ -111,7 +122,7 @@ class Instance:
                     await self._record(self._definition.react(self._state, input))
 
     async def _attempt(self, what: Perform) -> None:
-        """Perform, unless news comes first that may make it pointless (a timeout, a cancellation)."""
+        """Perform, unless news comes first that may make it pointless (a timeout, a cancellation, a verdict)."""
         assert isinstance(self._state, saga.Running)
         self._news.clear()
         if not what.undo:
@@ -119,7 +130,7 @@ class Instance:
         performing = asyncio.ensure_future(self._definition.perform(self._state, what))
         try:
             while not performing.done():
-                if not what.undo and any(isinstance(given, TimedOut | Cancelled) for given in self._inputs):
+                if not what.undo and any(isinstance(given, TimedOut | Cancelled | Heard) for given in self._inputs):
                     return
                 await self._news_or(performing)
             outcome = performing.result()
@@ -176,8 +187,8 @@ class Instance:
 
     @property
     def _deadline(self) -> datetime | None:
-        """Of the step under way, counted from its start or from the last resume."""
-        if not isinstance(self._state, saga.Running) or self._step_started is None:
+        """Of the step under way, counted from its start or from the last resume; None: it may take for ever."""
+        if not isinstance(self._state, saga.Running) or self._step_started is None or not self._state.timeout:
             return None
         return self._step_started + timedelta(seconds=self._state.timeout)
 

@@ -6,7 +6,6 @@ attempts; tenacity's strategies say when the next one is due and when it was the
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -14,13 +13,21 @@ from tenacity import RetryCallState
 from tenacity.stop import stop_after_attempt
 from tenacity.wait import wait_exponential_jitter
 
-from domain import environment, saga, stack
-from sagas.definition import Done, Exhausted, Outcome, Perform, Rejected, SagaDefinition, Stumbled
-from sagas.deployment import KIND, Rollout, effect_key, listens, plan, react, rollout_of
-from sagas.targets.port import Release, ReleaseFailed, Target, TargetRefused, TargetUnavailable
+from domain import environment, saga
+from domain.circuit import Circuit
+from eventstore.envelope import now
+from sagas.course import Attempt
+from sagas.definition import Done, Exhausted, Outcome, Perform, Rejected, SagaDefinition, Stumbled, Told, Unreachable
+from sagas.deployment import KIND, attempt_of, listens, plan, react
+from sagas.looking import ReadCounters, look
+from sagas.steps import carry_out, undo
+from sagas.targets.port import ReleaseFailed, Target, TargetRefused, TargetUnavailable, TargetUnreachable
 
 TargetOf = Callable[[environment.Target], Target]
 """The implementation for a target of an environment. Raises TargetRefused for an unknown kind."""
+
+CircuitOf = Callable[[str, str], Awaitable[Circuit | None]]
+"""The circuit breaker of an environment's target, by their names; None: nothing is wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -33,92 +40,83 @@ class RetryPolicy:
 
     def next(self, attempt: int) -> float | None:
         """Seconds to wait after this attempt (from 1); None when it was the last."""
-        state = RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # pyright: ignore[reportArgumentType]
-        state.attempt_number = attempt
-        if stop_after_attempt(self.attempts)(state):
-            return None
-        return wait_exponential_jitter(multiplier=self.first, max=self.longest, jitter=self.first)(state)
+        return None if stop_after_attempt(self.attempts)(_at(attempt)) else self._wait(attempt, self.longest)
+
+    def patient(self, attempt: int) -> float:
+        """Seconds to wait after this attempt where nobody waits for it: there is no last one."""
+        return self._wait(attempt, 30 * self.longest)
+
+    def _wait(self, attempt: int, longest: float) -> float:
+        return wait_exponential_jitter(multiplier=self.first, max=longest, jitter=self.first)(_at(attempt))
 
 
-def deployment_saga(target_of: TargetOf, retries: RetryPolicy) -> SagaDefinition:
+def _at(attempt: int) -> RetryCallState:
+    state = RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # pyright: ignore[reportArgumentType]
+    state.attempt_number = attempt
+    return state
+
+
+def deployment_saga(
+    target_of: TargetOf, circuit_of: CircuitOf, read_counters: ReadCounters, retries: RetryPolicy
+) -> SagaDefinition:
     async def perform(state: saga.Running, what: Perform) -> Outcome:
-        rollout = rollout_of(state)
+        attempt = Attempt(attempt_of(state).rollout, what.attempt)
+        place = _place(state, attempt, what)
+        circuit = await circuit_of(attempt.rollout.environment_id, place.name)
+        if circuit is not None and circuit.is_open(now()) and _may_fall_back(state, attempt):
+            return Unreachable(what, f"{place.name} could not be reached {circuit.failures} times in a row")
         try:
-            return Done(what, await _attempt(target_of(rollout.target), rollout, what))
+            done = await _perform(target_of(place), attempt, state, what, read_counters)
         except (TargetRefused, ReleaseFailed) as error:
             return Rejected(what, str(error))
         except TargetUnavailable as error:
-            delay = retries.next(state.attempts + 1)
-            if delay is None:
-                return Exhausted(what, f"{error} (after {state.attempts + 1} attempts)")
-            return Stumbled(what, state.attempts + 1, delay, str(error))
+            return _again(state, attempt, place, what, error)
+        if circuit is None:
+            return done
+        reached = _to_environment(attempt, environment.ReportReached(place.name))
+        return Done(what, done.detail, (*done.reports, reached))
+
+    def _again(
+        state: saga.Running, attempt: Attempt, place: environment.Target, what: Perform, error: TargetUnavailable
+    ) -> Outcome:
+        number = state.attempts + 1
+        unreachable = isinstance(error, TargetUnreachable)
+        report = environment.ReportUnreachable(place.name, str(error), now())
+        reports = (_to_environment(attempt, report),) if unreachable else ()
+        delay = retries.patient(number) if state.delivered else retries.next(number)
+        if what.operation == "look" and delay is None:
+            delay = retries.longest  # the canary goes on without a look for as long as it must
+        if delay is not None:
+            return Stumbled(what, number, delay, str(error), reports)
+        reason = f"{error} (after {number} attempts)"
+        if unreachable and _may_fall_back(state, attempt):
+            return Unreachable(what, reason)
+        return Exhausted(what, reason)
 
     return SagaDefinition(KIND, ("deployment",), listens, plan, react, perform)
 
 
-async def _attempt(target: Target, rollout: Rollout, what: Perform) -> str:
-    """What was done, in words. Raises the errors of the target port."""
-    start = rollout.key("start")
-    key = what.key or ""
-    match what.operation:
-        case "validate":
-            await target.validate(_release(rollout.release))
-            return f"{rollout.target.name} can run {rollout.release.program}"
-        case "allocate":
-            allocation = await target.allocate(key)
-            return f"port {allocation.port}"
-        case "start":
-            await target.start(key, rollout.key("allocate"), _release(rollout.release))
-            return f"version {rollout.version} started"
-        case "health":
-            return await _until_healthy(target, rollout, start)
-        case "switch":
-            return await target.switch(key, rollout.front, start)
-        case "retire":
-            return await _retire(target, rollout, key)
-        case _:
-            return await _undo(target, rollout, what.operation, key)
+def _may_fall_back(state: saga.Running, attempt: Attempt) -> bool:
+    forward = state.compensating is None and not state.delivered
+    return forward and attempt.number < len(attempt.rollout.targets)
 
 
-async def _retire(target: Target, rollout: Rollout, key: str) -> str:
-    if rollout.previous is None:
-        return "there was no release before"
-    await target.retire(key, effect_key(rollout.previous.deployment_id, "start"))
-    return f"version {rollout.previous.version} retired"
+def _place(state: saga.Running, attempt: Attempt, what: Perform) -> environment.Target:
+    """Where it is to be done: after the outcome is told, what was live elsewhere is retired there."""
+    elsewhere = state.delivered and what.operation == "retire" and attempt.rollout.previous_target is not None
+    return attempt.rollout.previous_target if elsewhere and attempt.rollout.previous_target else attempt.target
 
 
-async def _undo(target: Target, rollout: Rollout, operation: str, key: str) -> str:
-    undo: dict[str, tuple[Callable[[str], Awaitable[object]], str]] = {
-        "free": (target.free, "port given back"),
-        "stop": (target.stop, f"version {rollout.version} stopped"),
-        "switch_back": (target.switch_back, f"{rollout.front} leads where it led before"),
-        "unretire": (target.unretire, "the previous release runs again"),
-    }
-    act, done = undo[operation]
-    await act(key)
-    return done
+def _to_environment(attempt: Attempt, command: environment.Command) -> Told:
+    return Told(environment.environment.category, attempt.rollout.environment_id, command)
 
 
-async def _until_healthy(target: Target, rollout: Rollout, start: str) -> str:
-    """Probe until enough answers in a row are good, or bad. A release that does not listen yet is neither."""
-    policy = rollout.policy
-    good = bad = 0
-    while True:
-        health = await target.health(start)
-        good = good + 1 if health.healthy else 0
-        bad = bad + 1 if health.answered and not health.healthy else 0
-        if good >= policy.healthy_checks:
-            return f"{good} good answers in a row: {health.detail}"
-        if bad >= policy.unhealthy_checks:
-            raise ReleaseFailed(f"{bad} bad answers in a row: {health.detail}")
-        await asyncio.sleep(policy.health_interval)
-
-
-def _release(spec: stack.ReleaseSpec) -> Release:
-    return Release(
-        program=spec.program,
-        arguments=spec.arguments,
-        environment=spec.environment,
-        health_path=spec.health_path,
-        working_directory=spec.working_directory,
-    )
+async def _perform(
+    target: Target, attempt: Attempt, state: saga.Running, what: Perform, read_counters: ReadCounters
+) -> Done:
+    """Raises the errors of the target port."""
+    if what.undo:
+        return Done(what, await undo(target, attempt.rollout, what.operation, what.key or ""))
+    if what.operation == "look":
+        return await look(target, attempt, what, read_counters, waiting=state.waiting)
+    return await carry_out(target, attempt, what)

@@ -11,7 +11,6 @@ import time
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 import click
@@ -22,7 +21,12 @@ from eventstore.errors import EventStoreError
 from eventstore.tasks import end_tasks
 from sagacity.cli import UserError
 from sagacity.cli.stopping import until_stopped
-from sagacity.demo.platform import Platform, platform_at
+from sagacity.demo.blue_green import back_at_once
+from sagacity.demo.canaries import good_canary, introduce, slow_canary, wrong_canary
+from sagacity.demo.fallback import another_target
+from sagacity.demo.following import follow
+from sagacity.demo.platform import platform_at
+from sagacity.demo.stage import Stage
 from sagacity.demo.story import (
     Claim,
     broken_release,
@@ -38,6 +42,7 @@ from sagacity.embedded.service import StartFailed
 from sagacity.passwords import without_passwords
 from sagacity.platform import NotInitialised, RunningPlatform, running_platform
 from sagacity.settings import Settings, SettingsError, load_settings
+from sagas.targets.process import ProcessTarget
 
 
 @click.command()
@@ -48,8 +53,10 @@ def demo(data: str | None, port: str | None, exit_: bool) -> int:
     """Bring the platform up and tell the story of a deployment.
 
     A service goes out as 1.0, is updated to 1.1 under constant traffic, a broken 1.2 rolls itself back, and the
-    platform is killed in the middle of 1.3. Settings in the environment (SAGACITY_…) hold here as for `up`; only
-    data directory and port have defaults of their own. Example:
+    platform is killed in the middle of 1.3. Then three canaries are judged by evidence: 1.4 is too slow, 1.5 is wrong
+    now and then, and 1.6 is fine. 1.7 goes out blue/green and back at once, and a target is lost in the middle of a
+    deployment. It takes about two minutes. Settings in the environment (SAGACITY_…) hold here as for `up`; only data
+    directory and port have defaults of their own. Example:
 
         sagacity demo --exit
     """
@@ -117,7 +124,7 @@ class Telling:
             platform = await stack.enter_async_context(platform_at(running.url))
 
             async def watch(id: str) -> dict[str, Any]:
-                return await self._watch(platform, id)
+                return await follow(platform, id, self._line)
 
             shop = await prepare(platform, f"{int(time.time()):x}", self._chapter)
             url, claims = await first_release(shop, watch, self._chapter)
@@ -127,42 +134,26 @@ class Telling:
             self._check(await broken_release(shop, self._traffic, watch, self._chapter))
             pid = lambda: running.pid("roles")  # noqa: E731 - asked again after the crash
             self._check(await crash_in_the_middle(shop, self._traffic, watch, self._chapter, pid))
-            last = await platform.deployment(f"{shop.stack}-1-3")
-            self._check(await on_the_record(platform, shop.stack))
+            stage = Stage(shop, self._traffic, ProcessTarget(running.directory.process_host), watch, self._chapter)
+            await introduce(stage)
+            for chapter in (slow_canary, wrong_canary, good_canary, back_at_once):
+                self._check(await chapter(stage))
+            self._check(await another_target(stage, running.directory))
+            last = await platform.deployment(shop.id_of("1.6"))
+            self._check(await on_the_record(shop))
             return last["correlation_id"]
 
-    async def _watch(self, platform: Platform, id: str) -> dict[str, Any]:
-        """Print a deployment's timeline as it grows; its final state."""
-        ended = asyncio.create_task(platform.ended(id))
-        told = 0
-        try:
-            while True:
-                over = ended.done()
-                lines = await platform.timeline(id)
-                for line in lines[told:]:
-                    self._line(line)
-                told = max(told, len(lines))
-                if over:
-                    return await ended
-                await asyncio.sleep(0.1)
-        finally:
-            await end_tasks(ended)
-
-    def _line(self, entry: dict[str, Any]) -> None:
-        bad = any(word in entry["type"] for word in ("failed", "rollback", "rolled_back", "compensated", "unhealthy"))
-        good = entry["type"] == "deployment.completed"
-        colour = "red" if bad else "green" if good else "default"
+    def _line(self, text: str, is_verdict: bool) -> None:
         traffic = ""
-        if self._traffic is not None:
-            traffic = f"  [dim]{self._traffic.total} requests, {len(self._traffic.failed)} failed[/dim]"
-        summary = escape(shorten(entry["summary"], 100, placeholder=" …"))
-        self._console.print(f"{self._time()}   [{colour}]{summary}[/{colour}]{traffic}", soft_wrap=True)
+        if self._traffic is not None and not is_verdict:
+            traffic = f"  [dim]{self._traffic.total} requests, {self._traffic.failed} failed[/dim]"
+        self._console.print(f"{self._time()}   {text}{traffic}", soft_wrap=True)
 
     def _check(self, claims: list[Claim]) -> None:
         self._claims += claims
         for claim in claims:
             mark = "[green]✓[/green]" if claim.holds else "[bold red]✗[/bold red]"
-            self._console.print(f"{self._time()} {mark} {claim.text}")
+            self._console.print(f"{self._time()} {mark} {escape(claim.text)}", soft_wrap=True)
 
     def _end(self, running: RunningPlatform, correlation: str, stay: bool) -> None:
         self._is_told = True
@@ -172,7 +163,11 @@ class Telling:
             self._console.print(escape(line), soft_wrap=True)
 
     def _chapter(self, text: str) -> None:
-        self._console.print(f"{self._time()} [bold]{text}[/bold]", soft_wrap=True)
+        """What follows the first line explains it."""
+        title, *more = text.split("\n")
+        self._console.print(f"{self._time()} [bold]{title}[/bold]", soft_wrap=True)
+        for line in more:
+            self._aside(line)
 
     def _aside(self, text: str) -> None:
         self._console.print(f"{self._time()}   [dim]{escape(without_passwords(text))}[/dim]", soft_wrap=True)

@@ -65,7 +65,33 @@ class Telling:
             print_json(self._state)
 
 
-@click.command()
+class _Replay(click.Command):
+    """`canary` is no stream (no category, no id): after it comes a command of its own."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if args[:1] == ["canary"]:
+            return _canary().make_context(f"{info_name} canary", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_usage(ctx, formatter)
+        formatter.write_usage(f"{ctx.command_path} canary", "[OPTIONS]", prefix="  or:  ")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_options(ctx, formatter)
+        with formatter.section("Commands"):
+            formatter.write_dl([("canary", _canary().get_short_help_str(80))])
+
+
+def _canary() -> click.Command:
+    from sagacity.cli.replay_canary import canary
+
+    return canary
+
+
+@click.command(cls=_Replay)
 @click.argument("stream", required=False)
 @click.option("--category", type=CATEGORY, help="All streams of a category.")
 @click.option("--correlation-id", metavar="ID", help="Everything that belongs to one conversation.")

@@ -39,6 +39,12 @@ class Platform:
         answer.raise_for_status()
         return answer.json()["items"]
 
+    async def event(self, category: str, id: str, version: int) -> dict[str, Any]:
+        params = {"after": version - 1, "limit": 1}
+        answer = await self._patiently("GET", f"/api/v1/{category}s/{id}/events", params=params)
+        answer.raise_for_status()
+        return answer.json()["items"][0]
+
     async def timeline(self, id: str) -> list[dict[str, Any]]:
         """The deployment's events so far, told to people; empty before the read model knows it."""
         answer = await self._patiently("GET", f"/api/v1/deployments/{id}/timeline")
@@ -51,7 +57,7 @@ class Platform:
         ended = ("completed", "compensated")
         return sum(row["status"] not in ended or row["open_effects"] > 0 for row in answer.json()["items"])
 
-    async def ended(self, id: str, timeout: float = 120.0) -> dict[str, Any]:
+    async def ended(self, id: str, timeout: float = 300.0) -> dict[str, Any]:
         """The deployment once it has ended. Raises TimeoutError after `timeout` seconds."""
         async with asyncio.timeout(timeout):
             while True:

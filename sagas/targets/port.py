@@ -8,23 +8,26 @@ ask again, or ask `effect(key)` what became of it.
     do                  undo             restores
     allocate            free             the port is nobody's
     start               stop             no process
-    switch              switch_back      the front leads where it led before this key, also nowhere
+    switch              switch_back      the front is split as it was before this key, also leads nowhere
     retire              unretire         the same release runs again at the same port and listens
 
 TargetError
 ├── TargetRefused       it can never be done like this; every fault is named at once
 ├── TargetUnavailable   nothing is known of the outcome; ask again
+│   └── TargetUnreachable   there is no connection to the target at all
 └── ReleaseFailed       the target did its part, the release did not (it exited at start, its port is taken)
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, Literal, Protocol
 
 from msgspec import Struct
+
+from domain.measurement import Reading
 
 EffectState = Literal["absent", "kept", "undone"]
 LogStream = Literal["stdout", "stderr"]
@@ -32,6 +35,7 @@ LogStream = Literal["stdout", "stderr"]
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 _KEY_LENGTH: Final = 200
 _FRONT_LENGTH: Final = 300
+_HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 
 
 class Release(Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,7 +73,7 @@ class Effect(Struct, frozen=True):
     """What became of an effect. A kept one carries what it answered, as far as its operation answers it.
 
     `port`: allocate, start. `url`: start (the release itself), switch (the front). `previous`: switch; the release
-    that the front led to before, by its start key.
+    that had the greatest part of the front before, by its start key.
     """
 
     state: EffectState
@@ -79,11 +83,14 @@ class Effect(Struct, frozen=True):
 
 
 class Front(Struct, frozen=True):
-    """A traffic entry. Its URL stays the same for ever; `to` is the start key of the release it leads to."""
+    """A traffic entry. Its URL stays the same for ever.
+
+    `weights` by the start keys of the releases it leads to, as they were asked for; empty: it leads nowhere.
+    """
 
     port: int
     url: str
-    to: str | None
+    weights: dict[str, int] = {}
 
 
 class Running(Struct, frozen=True):
@@ -127,6 +134,10 @@ class TargetUnavailable(TargetError):
     """The target gave no answer, or cannot act now. The same call may be made again, with the same key."""
 
 
+class TargetUnreachable(TargetUnavailable):
+    """It takes no connections, or broke this one off without an answer."""
+
+
 class ReleaseFailed(TargetError):
     """The release itself does not run; nothing of the effect is left."""
 
@@ -139,6 +150,16 @@ def check_key(*keys: str) -> None:
 def check_front(front: str) -> None:
     """Raises TargetRefused unless the name is 1 to 300 of `A-Z a-z 0-9 _ -`."""
     _check("front", _FRONT_LENGTH, (front,))
+
+
+def check_split(weights: Mapping[str, int], *headers: str | None) -> None:
+    """Raises TargetRefused unless there is a positive weight, none below 0, and every header could be one's name."""
+    faults = [f"the weight of {key} is {weight}" for key, weight in weights.items() if weight < 0]
+    if not any(weight > 0 for weight in weights.values()):
+        faults.append("no release has a weight above 0")
+    faults += [f"{name[:60]!r} is no header" for name in headers if name is not None and not _HEADER.fullmatch(name)]
+    if faults:
+        raise TargetRefused(faults)
 
 
 def _check(what: str, length: int, names: Sequence[str]) -> None:
@@ -171,9 +192,18 @@ class Target(Protocol):
 
     async def health(self, start_key: str) -> Health: ...
 
-    async def switch(self, key: str, front: str, to: str) -> str:
-        """All new requests to the front go to the release `to`; those in flight finish where they are.
+    async def switch(
+        self,
+        key: str,
+        front: str,
+        weights: Mapping[str, int],
+        sticky_header: str | None = None,
+        incident_header: str | None = None,
+    ) -> str:
+        """All new requests to the front are split over these releases (start keys); those in flight stay.
 
+        Refused when one of them does not run. One that does not run later gets nothing, the others share its part.
+        The headers and the order of the releases mean what they mean in `splitter.port.Route`.
         Answers the URL of the front, which is made when it is new.
         """
         ...
@@ -196,6 +226,10 @@ class Target(Protocol):
 
     async def front(self, front: str) -> Front | None:
         """None: no traffic was ever switched there."""
+        ...
+
+    async def measure(self, front: str) -> Reading:
+        """What was counted of the front's releases. Another epoch: it began at 0. No such front: all is empty."""
         ...
 
     async def inventory(self) -> tuple[Running, ...]:

@@ -1,13 +1,23 @@
-"""The demo takes its settings from the environment as `up` does; only directory and port are its own."""
+"""The demo takes its settings from the environment as `up` does, and shows the verdicts on a canary as they are."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
+import msgspec
 import pytest
+from rich.text import Text
 
+from domain.analysis import Analysis, Evidence, judge, observe
+from domain.canary import Decision, Judged
+from domain.measurement import Counts
+from domain.strategy import Canary, CanaryStep
 from sagacity.cli import UserError
 from sagacity.cli.demo import audit_trail, demo_settings
+from sagacity.demo.lines import odds, verdict_line
+from sagacity.demo.verdicts import Verdicts, slower
 from sagacity.embedded.directory import DataDirectory
 from sagacity.platform import RunningPlatform
 from tests.cli.conftest import Sagacity
@@ -79,3 +89,59 @@ def test_the_audit_trail_is_shown_where_it_can_be_seen(kept: bool, stay: bool, s
     """No URL of a platform that stops in the same moment."""
     running = RunningPlatform("http://h:1", "", "", DataDirectory(Path("/a place")))
     assert audit_trail(running, "c-1", kept, stay) == said
+
+
+CANARY = Canary(steps=(CanaryStep(10), CanaryStep(25)), analysis=Analysis(latency_quantiles=(0.5,)))
+
+
+def verdict(decision: Decision, *intervals: tuple[Counts, Counts]) -> Judged:
+    """On these counts of canary and baseline."""
+    evidence, policy = Evidence(), CANARY.analysis or Analysis()
+    for canary, baseline in intervals:
+        evidence = observe(evidence, policy, 0.5, canary, baseline)
+    return Judged(len(intervals), "canary-2", decision, "", judge(evidence, policy))
+
+
+FAST, SLOW = Counts(100, latency={20: 60, 30: 40}), Counts(100, latency={30: 100})
+WRONG = Counts(100, 20, 20, latency={20: 60, 30: 40})
+
+
+def test_a_verdict_is_shown_with_its_counts_and_both_meters() -> None:
+    line = Text.from_markup(verdict_line(verdict("roll_back", (WRONG, FAST)), CANARY)).plain
+    assert line.startswith("look  1, step 2, 25 %:  100 requests, 20 wrong  harm ██████████ ")
+    assert "no harm ░░░░░░░░░░ 1:" in line
+    assert line.endswith("→ roll back")
+
+
+def test_an_open_verdict_is_shown_with_the_requests_that_are_needed() -> None:
+    open_ = verdict("continue", (FAST, FAST))
+    assert open_.judgement is not None
+    line = Text.from_markup(verdict_line(open_, CANARY)).plain
+    assert line.endswith(f"about {open_.judgement.needs} requests more will tell")
+
+
+@pytest.mark.parametrize(("log_e", "shown"), [(0.0, "1:1"), (3.0, "20:1"), (-1.6, "1:5"), (23.03, "10^10:1")])
+def test_evidence_is_shown_as_odds(log_e: float, shown: str) -> None:
+    assert odds(log_e) == shown
+
+
+def test_verdicts_are_recomputed_from_their_counts() -> None:
+    told = verdict("roll_back", (FAST, FAST), (SLOW, FAST))
+    judgement = told.judgement
+    assert judgement is not None
+    verdicts = Verdicts(CANARY.analysis, (told,))
+    assert verdicts.recomputed()
+    assert slower(verdicts.worst) == "100 % of its answers took over 0.6 ms, 40 % of the baseline's"
+    other = msgspec.structs.replace(judgement, log_e_worse=judgement.log_e_worse + 1e-6)
+    assert not Verdicts(CANARY.analysis, (msgspec.structs.replace(told, judgement=other),)).recomputed()
+    assert not Verdicts(Analysis(budget=21, latency_quantiles=(0.5,)), (told,)).recomputed()
+    assert not Verdicts(CANARY.analysis, ()).recomputed()
+
+
+@pytest.mark.matrix
+@pytest.mark.timeout(400)
+def test_the_story_comes_out_as_told(tmp_path: Path) -> None:
+    program = [sys.executable, "-m", "sagacity", "demo", "--exit", "--data", str(tmp_path / "d"), "--port", "0"]
+    told = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "28 of 28 claims held" in told.stdout

@@ -1,29 +1,28 @@
-"""What a crash test hits: a real log, a real process host, and saga processes; and what must be true afterwards."""
+"""What a crash test hits: a real log, a real process host, and saga processes."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
 import msgspec
 
-from domain import environment, saga
 from domain.contexts import DECIDERS
 from eventstore.envelope import StreamId
-from eventstore.verification import verify
 from handlers.command import Caller, CommandRequest
 from projections.queries import ReadModels
 from projections.read_models import READ_MODELS
 from sagacity.wiring import Core
 from sagas.targets.process import ProcessTarget
+from tests.crash.stories import Story
+from tests.crash.watchdog import Watchdog
 from tests.eventstore.servers import Servers
 from tests.postgres import Postgres
 
@@ -31,6 +30,27 @@ ENDED = {"deployment.completed", "deployment.rolled_back", "deployment.failed"}
 DECIDER = {decider.category: decider for decider in DECIDERS}
 RELEASE = str(Path(__file__).with_name("release.py"))
 ME = Caller(actor="test")
+VERSIONS = {"old": {}, "good": {}, "sick": {"HEALTH": "500"}, "wrong": {"ANSWER": "500"}}
+POLICY = {"healthy_checks": 2, "unhealthy_checks": 2, "health_interval": 0.05}
+
+
+class SagaProcess:
+    """One of many that `saga_process` has forked."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+    @property
+    def is_dead(self) -> bool:
+        return not exists(self.pid)
+
+    def end(self) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGTERM)
+        deadline = time.monotonic() + 20
+        while not self.is_dead:
+            assert time.monotonic() < deadline, "the saga process does not end"
+            time.sleep(0.01)
 
 
 class Platform:
@@ -43,42 +63,49 @@ class Platform:
         self.starts.touch()
         self.target = ProcessTarget(self.host_home)
         self.postgres = Postgres(home / "postgres")
+
+    def start(self) -> None:
+        self.postgres.start()
+        self.start_host()
+        self.projector = subprocess.Popen(
+            [sys.executable, "-m", "tests.crash.projector_process", self.servers.url, self.postgres.url]
+        )
+        self.sagas = subprocess.Popen(
+            [sys.executable, "-m", "tests.crash.saga_process"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+
+    def start_host(self) -> None:
         self.host = subprocess.Popen(
             [sys.executable, "-m", "sagas.targets.process.host", "--data", str(self.host_home)],
             stderr=subprocess.DEVNULL,
         )
 
-    def start(self) -> None:
-        self.postgres.start()
-        self.projector = subprocess.Popen(
-            [sys.executable, "-m", "tests.crash.projector_process", self.servers.url, self.postgres.url]
-        )
-
     def stop(self) -> None:
-        for process in (self.projector, self.host):
+        for process in (self.sagas, self.projector, self.host):
             process.terminate()
             process.wait()
         self.postgres.stop()
 
-    @contextmanager
-    def postgres_watched(self) -> Iterator[list[float]]:
-        """Starts PostgreSQL again when it was killed, as `sagacity up` would; the moments it did."""
-        restarts: list[float] = []
-        over = threading.Event()
+    def pid(self, victim: str) -> int | str:
+        """Of a victim by name; `self` for the saga's process, which has none yet."""
+        match victim:
+            case "nats":
+                return self.servers.nodes[0]._process.pid
+            case "postgres":
+                return self.postgres.pid
+            case "host":
+                return self.host.pid
+            case _:
+                return "self"
 
-        def watch() -> None:
-            while not over.wait(0.02):
-                if self.postgres.is_dead:
-                    self.postgres.restart_after_kill()
-                    restarts.append(time.monotonic())
-
-        thread = threading.Thread(target=watch, daemon=True)
-        thread.start()
-        try:
-            yield restarts
-        finally:
-            over.set()
-            thread.join()
+    def watchdogs(self) -> dict[str, Watchdog]:
+        """One a victim, but for the saga's process."""
+        node = self.servers.nodes[0]
+        return {
+            "nats": Watchdog(lambda: node._process.poll() is not None, node.start),
+            "postgres": Watchdog(lambda: self.postgres.is_dead, self.postgres.restart_after_kill),
+            "host": Watchdog(lambda: self.host.poll() is not None, self.start_host),
+        }
 
     async def read_model_agrees(self, core: Core, id: str, outcome: str) -> None:
         """PostgreSQL comes to hold what the log says, however often it was killed."""
@@ -87,16 +114,24 @@ class Platform:
             models = ReadModels(pool, core.store, READ_MODELS)
             await models.wait_for("deployments", (await core.store.state()).last, 30)
             row = await models.row("deployments", id)
-            assert f"deployment.{row.status}" == outcome
+            assert row.status == outcome
         finally:
             pool.terminate()
 
-    def saga_process(self, *wound: object) -> subprocess.Popen[bytes]:
+    def saga_process(self, *wound: object) -> SagaProcess:
         arguments = [self.servers.url, str(self.host_home), *map(str, wound)]
-        return subprocess.Popen([sys.executable, "-m", "tests.crash.saga_process", *arguments])
+        self.sagas.stdin.write(msgspec.json.encode(arguments) + b"\n")
+        self.sagas.stdin.flush()
+        return SagaProcess(int(self.sagas.stdout.readline()))
 
     async def host_is_up(self) -> None:
         await eventually(self._host_answers, 20)
+
+    async def clean_up(self, case: str) -> None:
+        """What a case leaves running would run to the end of all cases."""
+        for running in await self.target.inventory():
+            if running.start_key.startswith(f"{case}-"):
+                await self.target.stop(running.start_key)
 
     async def _host_answers(self) -> bool:
         with suppress(Exception):
@@ -112,31 +147,35 @@ async def command(core: Core, type: str, stream: str, data: dict) -> None:
 
 
 async def prepare(core: Core, platform: Platform, case: str) -> None:
-    """A stack with a good old version, a good new one and a sick one, and an environment on the process host."""
+    """A stack with an old version, a good new one, a sick and a wrong one, and an environment on the process host."""
     owner, target = f"o{case}", {"name": "local"}
     await command(core, "organization.register", owner, {"name": "Acme"})
     await command(
         core, "environment.register", f"e{case}", {"name": "e", "organization_id": owner, "targets": [target]}
     )
     await command(core, "stack.register", f"s{case}", {"name": "s", "organization_id": owner})
-    for version, health in (("old", "200"), ("good", "200"), ("sick", "500")):
+    for version, behaviour in VERSIONS.items():
         release = {
             "program": sys.executable,
             "arguments": ["-S", RELEASE],
-            "environment": {"NAME": f"{case}-{version}", "HEALTH": health, "STARTS": str(platform.starts)},
+            "environment": {"NAME": f"{case}-{version}", "STARTS": str(platform.starts), **behaviour},
         }
         await command(core, "stack.publish_version", f"s{case}", {"version": version, "release": release})
 
 
-async def request(core: Core, case: str, id: str, version: str) -> None:
-    policy = {"healthy_checks": 2, "unhealthy_checks": 2, "health_interval": 0.05}
-    data = {"stack_id": f"s{case}", "environment_id": f"e{case}", "version": version, "policy": policy}
-    await command(core, "deployment.request", id, data)
+async def request(core: Core, case: str, id: str, story: Story) -> None:
+    asked = {"version": story.version, "strategy": story.strategy, "instances": story.instances, "policy": POLICY}
+    await command(core, "deployment.request", id, {"stack_id": f"s{case}", "environment_id": f"e{case}", **asked})
 
 
 async def has_ended(core: Core, id: str) -> bool:
     events = await core.store.load(StreamId("deployment", id), latest=True)
     return bool(events) and events[-1].type in ENDED
+
+
+async def folded(core: Core, category: str, id: str):
+    events = await core.store.load(StreamId(category, id), latest=True)
+    return DECIDER[category].fold([core.store.decode(event) for event in events])
 
 
 async def eventually(holds, timeout: float = 40.0) -> None:
@@ -147,46 +186,9 @@ async def eventually(holds, timeout: float = 40.0) -> None:
         await asyncio.sleep(0.05)
 
 
-async def assert_right_end(core: Core, platform: Platform, case: str, id: str, old: str) -> str:
-    """Completed or exactly the previous state; nothing left over, nothing twice, nothing open. The outcome."""
-    outcome = (await core.store.load(StreamId("deployment", id), latest=True))[-1].type
-    sagas = [core.store.decode(e) for e in await core.store.load(StreamId("saga", f"deployment-{id}"), latest=True)]
-    ended = DECIDER["saga"].fold(sagas)
-    assert isinstance(ended, saga.Ended)
-    assert not {effect.status for effect in ended.effects} & saga.OPEN
-    live_id = id if outcome == "deployment.completed" else old
-    placement = await _placement(core, case)
-    assert placement.rollout is None
-    assert placement.live.deployment_id == live_id
-    front = await platform.target.front(f"e{case}--s{case}")
-    assert front.to == f"{live_id}-start"
-    running = [r for r in await platform.target.inventory() if r.start_key.startswith(f"{case}-")]
-    assert [r.start_key for r in running] == [f"{live_id}-start"]
-    assert running[0].restarts == 0
-    _assert_started_once(platform, case, alive=running[0].pid)
-    return outcome
-
-
-async def _placement(core: Core, case: str) -> environment.Placement:
-    events = await core.store.load(StreamId("environment", f"e{case}"), latest=True)
-    return DECIDER["environment"].fold([core.store.decode(e) for e in events]).placement(f"s{case}")
-
-
-def _assert_started_once(platform: Platform, case: str, alive: int) -> None:
-    lines = [line.split() for line in platform.starts.read_text().splitlines()]
-    mine = [(name, int(pid)) for name, pid in lines if name.startswith(f"{case}-")]
-    assert len({name for name, _ in mine}) == len(mine), f"started twice: {mine}"
-    assert [pid for _, pid in mine if _exists(pid)] == [alive]
-
-
-def _exists(pid: int) -> bool:
+def exists(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     return True
-
-
-async def assert_log_intact(core: Core) -> None:
-    report = await verify(core.store)
-    assert not report.faults

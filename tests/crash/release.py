@@ -8,7 +8,7 @@ from pathlib import Path
 class Answer(BaseHTTPRequestHandler):
     def do_GET(self):
         body = os.environ["NAME"].encode()
-        status = int(os.environ.get("HEALTH", "200")) if self.path == "/health" else 200
+        status = int(os.environ.get("HEALTH" if self.path == "/health" else "ANSWER", "200"))
         head = f"HTTP/1.0 {status} \r\nContent-Length: {len(body)}\r\n\r\n"
         self.wfile.write(head.encode() + body)
 
@@ -17,5 +17,5 @@ class Answer(BaseHTTPRequestHandler):
 
 
 with Path(os.environ["STARTS"]).open("a") as starts:
-    starts.write(f"{os.environ['NAME']} {os.getpid()}\n")
+    starts.write(f"{os.environ['NAME']} {os.environ['PORT']} {os.getpid()}\n")
 HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Answer).serve_forever()

@@ -1,11 +1,15 @@
-"""The saga role in a process of its own that is hit right before or right after its n-th write of a saga event.
+"""The saga role in processes of its own, of which one may strike right before or right after it writes at a boundary.
 
-    python -m tests.crash.saga_process NATS_URL PROCESS_HOST [before|after N self|PID]
+    python -m tests.crash.saga_process
 
-`self`: this process is killed -9 there. A pid: that process is (nats-server, a postmaster), and this one goes on.
+Each line of stdin is a JSON list, the arguments of one more process: NATS_URL PROCESS_HOST [before|after BOUNDARY
+DEPLOYMENT self|PID]; its pid is the line of stdout that follows. `self`: that process is killed -9 there. A pid: the
+process with that pid is (nats-server, a postmaster, a process host), and this one goes on. Of a boundary that comes
+several times the first one counts. They are forked, because to import everything takes longer than a whole rollout.
 """
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -17,6 +21,7 @@ from eventstore.store import EventStore
 from eventstore.tasks import end_tasks
 from sagacity.wiring import open_core, saga_runner, targets
 from sagas.rollout import RetryPolicy
+from tests.crash.boundaries import boundary
 
 ACK_WAIT = 1.0
 
@@ -25,16 +30,14 @@ def hit(victim: str) -> None:
     os.kill(os.getpid() if victim == "self" else int(victim), signal.SIGKILL)
 
 
-def wound(store: EventStore, when: str, number: int, victim: str) -> None:
-    """Count the writes that carry saga events, and strike at the chosen one."""
+def wound(store: EventStore, when: str, where: str, deployment_id: str, victim: str) -> None:
     append_all = store.append_all
-    count = 0
+    struck = False
 
-    async def counted(writes, *arguments, **named):
-        nonlocal count
-        of_saga = any(write.stream.category == "saga" and write.events for write in writes)
-        count += of_saga
-        here = of_saga and count == number
+    async def striking(writes, *arguments, **named):
+        nonlocal struck
+        here = not struck and _boundary_of(writes, deployment_id) == where
+        struck = struck or here
         if here and when == "before":
             hit(victim)
         appended = await append_all(writes, *arguments, **named)
@@ -42,21 +45,38 @@ def wound(store: EventStore, when: str, number: int, victim: str) -> None:
             hit(victim)
         return appended
 
-    store.append_all = counted
+    store.append_all = striking
 
 
-async def main(nats_url: str, host: str, when: str = "", number: str = "0", victim: str = "") -> None:
+def _boundary_of(writes, deployment_id: str) -> str | None:
+    streams = ("saga", f"deployment-{deployment_id}"), ("deployment", deployment_id)
+    mine = [write for write in writes if (write.stream.category, write.stream.id) in streams]
+    return boundary(deployment_id, [event for write in mine for event in write.events])
+
+
+async def main(nats_url: str, host: str, *wounds: str) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with open_core(nats_url, name="saga under test") as core:
-        if when:
-            wound(core.store, when, int(number), victim)
-        retries = RetryPolicy(attempts=6, first=0.05, longest=0.5)
+        if wounds:
+            wound(core.store, *wounds)
+        retries = RetryPolicy(attempts=60, first=0.05, longest=0.5)
         runner = saga_runner(core, targets(Path(host)), retries, ack_wait=ACK_WAIT)
         running = asyncio.create_task(runner.run())
         await stop.wait()
         await end_tasks(running)
 
 
+def serve() -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that the dead are gone at once
+    for line in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            uvloop.run(main(*json.loads(line)))
+            os._exit(0)
+        print(pid, flush=True)
+
+
 if __name__ == "__main__":
-    uvloop.run(main(*sys.argv[1:]))
+    serve()

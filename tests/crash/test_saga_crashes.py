@@ -1,180 +1,188 @@
 """Every event boundary of the deployment saga, hit with kill -9.
 
-Two stories (a good release, a sick one), every write of a saga event, right before and right after it, and three
-victims: the saga's process, nats-server, PostgreSQL. Whatever is hit wherever: the deployment ends completed or
-exactly undone, no process is left over, nothing was started twice, no effect is open, and the log is intact.
+Six stories (a plain rollout of a good release and of a sick one, a canary that is promoted and one that is wrong, a
+rolling update, blue/green), every write of the saga, right before and right after it, and four victims: the saga's
+process, nats-server, PostgreSQL, the process host. Whatever is hit wherever: the deployment ends completed or exactly
+undone, the traffic goes where the outcome says, no process is left over, nothing was started twice, no effect is
+open, every verdict can be computed again, and the log is intact.
 """
 
 import asyncio
+import contextlib
 import os
 import random
-import signal
-import threading
+from contextlib import ExitStack
+from itertools import groupby
 
 import pytest
 
-from sagacity.wiring import initialise_server, open_core
-from tests.crash.platform import (
-    Platform,
-    assert_log_intact,
-    assert_right_end,
-    eventually,
-    has_ended,
-    prepare,
-    request,
-)
-from tests.eventstore.servers import Servers
+from eventstore.envelope import StreamId
+from sagacity.wiring import open_core
+from sagas.targets.port import TargetUnavailable
+from tests.crash.boundaries import boundary
+from tests.crash.ending import assert_log_intact, assert_right_end, assert_right_traffic
+from tests.crash.platform import command, eventually, folded, has_ended, prepare, request
+from tests.crash.stories import ANALYSIS, STORIES, Story
+from tests.crash.visitors import answers_of, visiting
 
-WRITES = {"good": 14, "sick": 12}
-"""Writes of saga events in each story; `test_the_matrix_is_complete` says when this is no longer true."""
-
-VICTIMS = ("saga", "nats", "postgres")
+VICTIMS = ("saga", "nats", "postgres", "host")
 MATRIX = [
-    (version, victim, when, number)
-    for version, count in WRITES.items()
+    (story, victim, when, where)
+    for story, told in STORIES.items()
     for victim in VICTIMS
     for when in ("before", "after")
-    for number in range(1, count + 1)
+    for where in told.boundaries
 ]
 SEED = int(os.environ.get("SAGACITY_CRASH_SEED", "20261121"))
 random.Random(SEED).shuffle(MATRIX)
-SAMPLE = MATRIX[:8]
+CANARIES = ("promoted", "wrong")
+PLAIN = ("good", "sick", "rolling", "blue_green")
+SAMPLE = [
+    next(case for case in MATRIX if case[:2] == (stories[(number + SEED) % len(stories)], victim))
+    for stories in (PLAIN, CANARIES)
+    for number, victim in enumerate(VICTIMS)
+]
+"""One of a canary and one of another rollout for each victim."""
 
 
-@pytest.fixture(scope="module")
-def platform(tmp_path_factory):
-    servers = Servers(1)
-    servers.start()
-    asyncio.run(initialise_server(servers.url))
-    platform = Platform(servers, tmp_path_factory.mktemp("crash"))
+async def crash_case(platform, case, story, victim, when, where):
+    """Roll out an old version, then hit the rollout of the story's."""
+    sagas = platform.saga_process(when, where, f"{case}-d2", platform.pid(victim))
     try:
-        platform.start()
-        asyncio.run(platform.host_is_up())
-        yield platform
+        async with open_core(platform.servers.url) as core:
+            front = await old_version(core, platform, case, story)
+            with ExitStack() as watching:
+                dogs = {name: watching.enter_context(dog) for name, dog in platform.watchdogs().items()}
+                async with visiting(core, front.port, f"{case}-d2"):
+                    await request(core, case, f"{case}-d2", story)
+                    await eventually(lambda: _is_hit(victim, sagas, dogs))
+                    sagas = platform.saga_process() if victim == "saga" else sagas
+                    await eventually(lambda: has_ended(core, f"{case}-d2"))
+                await eventually(lambda: _at_rest(core, platform, case, story, dogs["host"].restarts))
+            assert {name: dog.restarts for name, dog in dogs.items()} == {name: name == victim for name in dogs}
+            await platform.read_model_agrees(core, f"{case}-d2", story.outcome)
     finally:
-        platform.stop()
-        servers.stop()
+        sagas.end()
+        await platform.clean_up(case)
 
 
-class Watchdog:
-    """Starts nats-server again when it was killed, as `sagacity up` would."""
-
-    def __init__(self, node):
-        self.node = node
-        self.restarts = 0
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._over.set()
-        self._thread.join()
-
-    def _watch(self):
-        while not self._over.wait(0.02):
-            if self.node._process.poll() is not None:
-                self.restarts += 1
-                self.node.start()
+async def undisturbed(core, platform, case, story):
+    """The boundaries at which the story is written, in order."""
+    try:
+        front = await old_version(core, platform, case, story)
+        async with visiting(core, front.port, f"{case}-d2"):
+            await request(core, case, f"{case}-d2", story)
+            await eventually(lambda: has_ended(core, f"{case}-d2"))
+        await eventually(lambda: _at_rest(core, platform, case, story))
+        return await _boundaries(core, f"{case}-d2")
+    finally:
+        await platform.clean_up(case)
 
 
-async def crash_case(platform, case, version, victim, when, number):
-    """Roll out an old version, then hit the rollout of `version`; the outcome."""
-    node = platform.servers.nodes[0]
-    old, new = f"{case}-d1", f"{case}-d2"
-    healthy = platform.saga_process()
-    async with open_core(platform.servers.url) as core:
-        await prepare(core, platform, case)
-        await request(core, case, old, "old")
-        await eventually(lambda: has_ended(core, old))
-        _end(healthy, signal.SIGTERM)
-        target = {"saga": "self", "nats": node._process.pid, "postgres": platform.postgres.pid}[victim]
-        wounded = platform.saga_process(when, number, target)
-        try:
-            with Watchdog(node) as watchdog, platform.postgres_watched() as postgres_restarts:
-                await request(core, case, new, version)
-                if victim == "saga":
-                    await eventually(lambda: _dead(wounded))
-                    wounded = platform.saga_process()
-                else:
-                    await eventually(lambda: _risen(watchdog.restarts or postgres_restarts))
-                await eventually(lambda: has_ended(core, new))
-                await eventually(lambda: _at_rest(core, platform, case, new, old))
-            outcome = await assert_right_end(core, platform, case, new, old)
-            assert watchdog.restarts == (victim == "nats")
-            assert len(postgres_restarts) == (victim == "postgres")
-            await platform.read_model_agrees(core, new, outcome)
-            return outcome
-        finally:
-            _end(wounded, signal.SIGTERM)
+async def old_version(core, platform, case, story):
+    """Its front, when it is live."""
+    await prepare(core, platform, case)
+    await request(core, case, f"{case}-d1", Story("old", "completed", (), instances=story.instances))
+    await eventually(lambda: has_ended(core, f"{case}-d1"))
+    return await platform.target.front(f"e{case}--s{case}")
 
 
-async def _dead(process):
-    return process.poll() is not None
-
-
-async def _risen(restarts):
+async def _is_hit(victim, sagas, dogs):
     """The blow may be the very last thing: whoever looks too early sees the victim still standing."""
-    return bool(restarts)
+    return sagas.is_dead if victim == "saga" else dogs[victim].restarts > 0
 
 
-async def _at_rest(core, platform, case, new, old):
+async def _at_rest(core, platform, case, story, host_restarts=0):
     """The outcome is on the record; whatever of it is still under way is given a moment."""
     try:
-        await assert_right_end(core, platform, case, new, old)
-    except AssertionError:
+        await assert_right_end(core, platform, case, story, host_restarts)
+        await assert_right_traffic(core, platform, case)
+    except (AssertionError, TargetUnavailable):
         return False
     return True
 
 
-def _end(process, number):
-    if process.poll() is None:
-        process.send_signal(number)
-    process.wait(20)
+async def _boundaries(core, id):
+    """Of everything that the saga has written, in order: what is written at once has the same time."""
+    saga = await core.store.load(StreamId("saga", f"deployment-{id}"), latest=True)
+    verdicts = await core.store.load(StreamId("deployment", id), latest=True)
+    written = sorted([*saga, *verdicts], key=lambda event: event.position)
+    writes = groupby(written, key=lambda event: event.time)
+    named = (boundary(id, [core.store.decode(event) for event in events]) for _, events in writes)
+    return [name for name in named if name]
 
 
 def _name(case):
-    version, victim, when, number = case
-    return f"{version}-{victim}-{when}-{number}"
+    return "-".join(case).replace(" ", "_").replace(";", "")
 
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("case", SAMPLE, ids=_name)
 async def test_a_seeded_sample_of_the_matrix(platform, case):
-    await check(platform, f"sample{SAMPLE.index(case)}", case)
+    story, victim, when, where = case
+    await crash_case(platform, f"sample{SAMPLE.index(case)}", STORIES[story], victim, when, where)
 
 
 @pytest.mark.matrix
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("case", MATRIX, ids=_name)
 async def test_every_event_boundary(platform, case):
-    await check(platform, f"matrix{MATRIX.index(case)}", case)
-
-
-async def check(platform, name, case):
-    version, victim, when, number = case
-    outcome = await crash_case(platform, name, version, victim, when, number)
-    assert outcome == {"good": "deployment.completed", "sick": "deployment.rolled_back"}[version]
+    story, victim, when, where = case
+    await crash_case(platform, f"matrix{MATRIX.index(case)}", STORIES[story], victim, when, where)
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("version", WRITES)
-async def test_the_matrix_is_complete(platform, version):
-    """A blow after the last write changes nothing; one write more would not exist."""
-    case = f"count-{version}"
-    healthy = platform.saga_process()
+async def test_the_matrix_is_complete(platform):
+    """An undisturbed run writes at every boundary of its story, in that order, and nowhere else."""
+    sagas = platform.saga_process()
     try:
         async with open_core(platform.servers.url) as core:
-            await prepare(core, platform, case)
-            await request(core, case, f"{case}-d1", "old")
-            await eventually(lambda: has_ended(core, f"{case}-d1"))
-            await request(core, case, f"{case}-d2", version)
-            await eventually(lambda: has_ended(core, f"{case}-d2"))
-            page = await core.store.read(limit=5_000, category="saga")
-            times = {event.time for event in page if event.stream.id == f"deployment-{case}-d2"}
-            assert len(times) == WRITES[version]
+            runs = (undisturbed(core, platform, f"count{name}", story) for name, story in STORIES.items())
+            for story, written in zip(STORIES.values(), await asyncio.gather(*runs), strict=True):
+                assert tuple(dict.fromkeys(written)) == story.boundaries
             await assert_log_intact(core)
     finally:
-        _end(healthy, signal.SIGTERM)
+        sagas.end()
+
+
+@pytest.mark.timeout(120)
+async def test_a_host_killed_while_a_canary_waits_at_a_gate_splits_as_is_written(platform):
+    """Weights, and who answers real requests: before, and again when the host is back; then a person lets it go on."""
+    steps = [{"weight": 10, "requests": 0, "gate": True}]
+    gated = Story("good", "completed", (), {"kind": "canary", "steps": steps, "analysis": ANALYSIS})
+    sagas = platform.saga_process()
+    try:
+        async with open_core(platform.servers.url) as core:
+            await old_version(core, platform, "gate", gated)
+            await request(core, "gate", "gate-d2", gated)
+            await eventually(lambda: _waits(core, "gate-d2"))
+            before = await platform.target.front("egate--sgate")
+            split = {(200, "gate-old"): 90, (200, "gate-good"): 10}
+            assert await answers_of(before.port, 100) == split
+            with platform.watchdogs()["host"] as dog:
+                platform.host.kill()
+                await eventually(lambda: _is_back(platform, dog))
+            assert await platform.target.front("egate--sgate") == before
+            await eventually(lambda: _answers(before.port, split))
+            await command(core, "deployment.approve", "gate-d2", {})
+            await eventually(lambda: has_ended(core, "gate-d2"))
+            await eventually(lambda: _at_rest(core, platform, "gate", gated, dog.restarts))
+    finally:
+        sagas.end()
+        await platform.clean_up("gate")
+
+
+async def _waits(core, id):
+    state = await folded(core, "deployment", id)
+    return state.watch is not None and state.watch.decision == "await_approval"
+
+
+async def _is_back(platform, dog):
+    with contextlib.suppress(TargetUnavailable):
+        return dog.restarts > 0 and await platform.target.inventory() is not None
+    return False
+
+
+async def _answers(port, expected):
+    """A release that is still starting sends its part to the others for a moment."""
+    return await answers_of(port, 100) == expected

@@ -1,5 +1,13 @@
+"""A deployment from its request to its outcome. What a canary does in between is in test_canary."""
+
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from domain.canary import Approve, Look, Promote, Promoted, RecordMeasurement
 from domain.deployment import (
-    STEPS,
+    AttemptStarted,
     Cancel,
     CancellationRequested,
     CompensateStep,
@@ -17,24 +25,41 @@ from domain.deployment import (
     RollbackStarted,
     RolledBack,
     RolloutPolicy,
+    SkipSteps,
+    StartAttempt,
     StartRollback,
     StartStep,
     StepCompensated,
     StepCompleted,
     StepFailed,
+    StepsSkipped,
     StepStarted,
     deployment,
 )
 from domain.environment import LiveRelease, Target
+from domain.measurement import Counts, Sample
 from domain.stack import ReleaseSpec
+from domain.strategy import PLAIN, BlueGreen, Canary, CanaryStep, RollingUpdate, SwitchOver, steps_of
 from tests.scenario import Scenario
 
 release = ReleaseSpec("shop")
-previous = LiveRelease("d0", "1.0", "local")
-facts = ("shop", "prod", "1.1", "switch_over", RolloutPolicy(), release, Target("local"), previous)
-requested = Requested(*facts)
-all_done = tuple(StepCompleted(step, "") for step in STEPS)
+local, spare = Target("local"), Target("spare")
+previous = LiveRelease("d0", "1.0", "local", 2, 1, ReleaseSpec("old-shop"))
+
+
+def facts(strategy="switch_over", previous=previous, instances=3):
+    """All that a request becomes, on two targets."""
+    return (
+        *("shop", "prod", "1.1", strategy, RolloutPolicy(), release, local),
+        *(previous, (spare,), instances, local if previous else None),
+    )
+
+
+requested = Requested(*facts(SwitchOver()))
+all_done = tuple(StepCompleted(step, "") for step in PLAIN)
 rolling_back = RollbackStarted("health failed")
+blue_green = Requested(*facts(BlueGreen()))
+fallen_back = AttemptStarted(2, "spare", "connection refused")
 
 
 def given(*events):
@@ -42,11 +67,13 @@ def given(*events):
 
 
 def test_a_deployment_is_opened_with_everything_it_needs():
-    Scenario(deployment).when(Open(*facts)).then(requested)
+    """Targets, instances and where the old release runs are on the record, and so is what the strategy stood for."""
+    Scenario(deployment).when(Open(*facts())).then(requested)
+    assert (requested.fallbacks, requested.instances, requested.previous_target) == ((spare,), 3, local)
 
 
 def test_an_id_belongs_to_one_deployment():
-    given().when(Open(*facts)).refused("deployment_already_requested")
+    given().when(Open(*facts())).refused("deployment_already_requested")
 
 
 def test_a_bare_request_is_never_decided_here():
@@ -69,6 +96,79 @@ def test_health_is_an_event_when_it_changes():
 def test_a_deployment_completes_after_its_last_step():
     given(*all_done).when(Complete()).then(Completed("1.1"))
     given(*all_done[:-1]).when(Complete()).refused("steps_missing")
+
+
+@pytest.mark.parametrize("strategy", [SwitchOver(), BlueGreen(), RollingUpdate(2), Canary(), Canary(baseline="stable")])
+@pytest.mark.parametrize("live", [previous, None])
+def test_every_step_of_the_strategy_must_be_done_or_skipped(strategy, live):
+    steps = steps_of(strategy, 3, replaces=live is not None)
+    opened = Requested(*facts(strategy, live))
+    done = [StepCompleted(step, "") for step in steps]
+    for missing in range(len(steps)):
+        without = [opened, *done[:missing], *done[missing + 1 :]]
+        Scenario(deployment).given(*without).when(Complete("url")).refused("steps_missing")
+        skipped = StepsSkipped((steps[missing],), "not needed")
+        Scenario(deployment).given(*without, skipped).when(Complete("url")).then(Completed("1.1", "url"))
+
+
+def test_steps_are_skipped_with_a_reason():
+    given().when(SkipSteps(("canary-2", "canary-3"), "proven")).then(StepsSkipped(("canary-2", "canary-3"), "proven"))
+
+
+def test_the_next_target_is_a_new_attempt_from_the_beginning():
+    given(*all_done[:3]).when(StartAttempt(2, "spare", "connection refused")).then(fallen_back)
+    given(fallen_back).when(StartAttempt(2, "spare", "again")).nothing_happens()
+    given(*all_done, fallen_back).when(Complete()).refused("steps_missing")
+    given(fallen_back, *all_done).when(Complete()).then(Completed("1.1"))
+
+
+@pytest.mark.parametrize("strategy", [BlueGreen(), Canary()])
+def test_the_steps_of_an_attempt_are_those_for_what_is_live_on_its_target(strategy):
+    """The old release runs on the first target: on the second there is nothing to keep, and nothing to compare with."""
+    first = deployment.fold([Requested(*facts(strategy))])
+    assert first.steps == steps_of(strategy, 3, replaces=True)
+    assert deployment.fold([fallen_back], first).steps == PLAIN
+    moved = LiveRelease("d0", "1.0", "spare")
+    elsewhere = deployment.fold([Requested(*facts(strategy, moved))])
+    assert elsewhere.steps == PLAIN
+    assert deployment.fold([fallen_back], elsewhere).steps == steps_of(strategy, 3, replaces=True)
+
+
+def test_an_attempt_forgets_the_health_and_the_steps_of_the_one_before_but_not_that_it_was_cancelled():
+    before = [StepStarted("health"), HealthReported(False, "500"), CancellationRequested("no")]
+    state = deployment.fold([requested, *all_done[:3], *before, fallen_back])
+    assert (state.attempt, state.step, state.done, state.healthy) == (2, None, (), None)
+    assert state.cancelled == "no"
+
+
+def test_a_person_ends_the_time_that_the_old_release_is_kept():
+    kept = Scenario(deployment).given(blue_green, StepStarted("keep"))
+    kept.when(Promote("looks good")).then(Promoted("keep", "looks good"))
+    early = Scenario(deployment).given(blue_green, StepStarted("switch"))
+    early.when(Promote()).refused("nothing_to_watch")
+
+
+def test_what_is_cancelled_is_not_promoted_any_more():
+    kept = Scenario(deployment).given(blue_green, StepStarted("keep"), CancellationRequested("no"))
+    kept.when(Promote()).refused("cancellation_requested")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        Approve(),
+        Promote(),
+        RecordMeasurement("refunds", Sample(1, 0), Sample(1, 0)),
+        Look(datetime(2026, 11, 21, tzinfo=UTC), "e", Counts(), Counts()),
+    ],
+)
+def test_without_a_canary_in_traffic_there_is_nothing_to_watch(command):
+    given(StepStarted("switch")).when(command).refused("nothing_to_watch")
+    before = Scenario(deployment).given(Requested(*facts(Canary())), StepStarted("health"))
+    before.when(command).refused("nothing_to_watch")
+    Scenario(deployment).given(requested, rolling_back).when(command).refused("rollback_started")
+    Scenario(deployment).given(requested, *all_done, Completed("1.1")).when(command).refused("deployment_ended")
+    Scenario(deployment).when(command).refused("deployment_not_found")
 
 
 def test_a_cancelled_deployment_does_not_complete():
@@ -112,3 +212,13 @@ def test_there_is_no_rollback_to_conclude_on_the_way_forward():
 def test_an_unknown_deployment_takes_no_reports():
     Scenario(deployment).when(StartStep("validate")).refused("deployment_not_found")
     Scenario(deployment).when(Cancel()).refused("deployment_not_found")
+
+
+@pytest.mark.parametrize(
+    "strategy", [SwitchOver(), BlueGreen(7.5), RollingUpdate(2), Canary((CanaryStep(5, gate=True),))]
+)
+def test_a_snapshot_keeps_a_rollout_under_way(strategy):
+    events = [Requested(*facts(strategy)), StepStarted("health"), HealthReported(True, "200"), fallen_back]
+    for number in range(len(events) + 1):
+        state = deployment.fold(events[:number])
+        assert msgspec.json.decode(msgspec.json.encode(state), type=deployment.states) == state

@@ -1,3 +1,7 @@
+"""An environment: its targets and what is live. Circuit breakers are in test_circuit."""
+
+import msgspec
+
 from domain.environment import (
     AddTarget,
     Configure,
@@ -15,12 +19,13 @@ from domain.environment import (
     TargetRemoved,
     environment,
 )
+from domain.stack import ReleaseSpec
 from tests.scenario import Scenario
 
 local = Target("local")
 registered = Registered("prod", "acme", "production", {}, (local,))
 reserved = RolloutReserved("shop", "d1")
-live = LiveRelease("d1", "1.0", "local")
+live = LiveRelease("d1", "1.0", "local", instances=2, attempt=1, release=ReleaseSpec("shop"))
 settled = RolloutSettled("shop", "d1", live)
 
 
@@ -76,6 +81,30 @@ def test_a_settled_rollout_frees_the_place_and_says_what_is_live():
     state = environment.fold([registered, reserved, settled])
     assert state.placement("shop").live == live
     assert state.placement("shop").rollout is None
+
+
+def test_what_is_live_may_move_to_another_target_which_then_is_the_one_in_use():
+    moved = LiveRelease("d2", "1.1", "other", instances=1, attempt=2, release=ReleaseSpec("shop"))
+    events = [registered, TargetAdded(Target("other")), reserved, settled, RolloutReserved("shop", "d2")]
+    under_way = Scenario(environment).given(*events)
+    under_way.when(SettleRollout("shop", "d2", moved)).then(RolloutSettled("shop", "d2", moved))
+    after = [*events, RolloutSettled("shop", "d2", moved)]
+    Scenario(environment).given(*after).when(RemoveTarget("other")).refused("target_in_use")
+    Scenario(environment).given(*after).when(RemoveTarget("local")).then(TargetRemoved("local"))
+
+
+def test_a_release_recorded_before_there_were_instances_is_one_of_the_first_attempt():
+    recorded = (
+        b'{"type":"environment.rollout_settled","stack_id":"shop","deployment_id":"d1",'
+        b'"live":{"deployment_id":"d1","version":"1.0","target":"local"}}'
+    )
+    event = msgspec.json.decode(recorded, type=environment.events)
+    assert event.live == LiveRelease("d1", "1.0", "local", instances=1, attempt=1, release=None)
+
+
+def test_a_snapshot_keeps_what_is_live_and_how_it_is_run():
+    state = environment.fold([registered, reserved, settled])
+    assert msgspec.json.decode(msgspec.json.encode(state), type=environment.states) == state
 
 
 def test_only_the_holder_settles():

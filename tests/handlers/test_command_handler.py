@@ -5,6 +5,7 @@ import asyncio
 import msgspec
 import pytest
 
+from domain.strategy import Canary
 from eventstore.envelope import StreamId
 from handlers.command import Caller, CommandRequest, InvalidCommand
 from sagacity.wiring import open_core
@@ -141,6 +142,30 @@ async def test_a_deployment_needs_everything_it_names(core, change, refusal):
     await _prepare(core, name)
     request = {"stack_id": f"s{name}", "environment_id": f"e{name}", "version": "1.0", **change}
     assert (await send(core, "deployment.request", f"d{name}", request)).refusal == refusal
+
+
+async def test_an_invalid_strategy_is_refused_with_every_fault_before_anything_starts(core):
+    await _prepare(core, "11")
+    steps = [{"weight": 80}, {"weight": 60}]
+    strategy = {"kind": "canary", "steps": steps, "analysis": {"latency_quantiles": [0.9, 0.5]}}
+    request = {"stack_id": "s11", "environment_id": "e11", "version": "1.0", "strategy": strategy}
+    refused = await send(core, "deployment.request", "d11", request)
+    assert refused.refusal == "strategy_invalid"
+    for fault in ("less than the 80 before it", "no room for an equal baseline", "must increase"):
+        assert fault in refused.reason
+    assert not await core.store.load(StreamId("deployment", "d11"))
+    request["strategy"] = "canary"
+    assert (await send(core, "deployment.request", "d11", request)).outcome == "accepted"
+    (requested,) = await core.store.load(StreamId("deployment", "d11"))
+    assert core.store.decode(requested).strategy == Canary()
+
+
+@pytest.mark.parametrize("strategy", [{"kind": "canary", "steps": []}, {"kind": "recreate"}, "recreate"])
+async def test_what_is_no_strategy_is_no_command(core, strategy):
+    body = {"stack_id": "s", "environment_id": "e", "version": "1.0", "strategy": strategy}
+    with pytest.raises(InvalidCommand) as error:
+        await send(core, "deployment.request", "d12", body)
+    assert any(fault.where.startswith("/data/strategy") for fault in error.value.faults)
 
 
 @pytest.mark.parametrize("kind", ["stack", "environment"])

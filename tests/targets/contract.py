@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from domain.measurement import Reading
 from sagas.targets.port import Allocation, Effect, Release, ReleaseFailed, Target, TargetRefused
 
 
@@ -31,10 +32,14 @@ class Place:
     async def runs(self) -> list[str]:
         return [run.start_key for run in await self.target.inventory() if run.start_key.startswith(f"{self.name}-")]
 
-    async def leads_to(self) -> str | None:
+    async def weights(self) -> dict[str, int]:
         front = await self.target.front(self.key("front"))
         assert front is not None
-        return front.to
+        return front.weights
+
+    async def switch(self, number: str, *arms: tuple[str, int]) -> str:
+        """Answers the URL of the front."""
+        return await self.target.switch(self.key(f"{number}-switch"), self.key("front"), dict(arms))
 
 
 class TargetContract:
@@ -85,7 +90,7 @@ class TargetContract:
         late = {
             "free": lambda: place.target.allocate(key),
             "stop": lambda: place.target.start(key, place.key("a-allocate"), place.good),
-            "switch_back": lambda: place.target.switch(key, place.key("front"), start),
+            "switch_back": lambda: place.target.switch(key, place.key("front"), {start: 1}),
             "unretire": lambda: place.target.retire(key, start),
         }
         with pytest.raises(TargetRefused, match="undone"):
@@ -147,36 +152,108 @@ class TargetContract:
 
     async def test_a_front_keeps_its_url_while_it_switches(self, place: Place):
         old, new = await place.run("a"), await place.run("b")
-        url = await place.target.switch(place.key("a-switch"), place.key("front"), old)
-        assert await place.target.switch(place.key("b-switch"), place.key("front"), new) == url
-        assert await place.leads_to() == new
+        url = await place.switch("a", (old, 1))
+        assert await place.switch("b", (new, 1)) == url
+        assert await place.weights() == {new: 1}
         assert (await place.target.effect(place.key("b-switch"))).previous == old
 
     async def test_switching_back_restores_what_was(self, place: Place):
         old, new = await place.run("a"), await place.run("b")
-        await place.target.switch(place.key("a-switch"), place.key("front"), old)
-        await place.target.switch(place.key("b-switch"), place.key("front"), new)
+        await place.switch("a", (old, 1))
+        await place.switch("b", (new, 1))
         await place.target.switch_back(place.key("b-switch"))
-        assert await place.leads_to() == old
+        assert await place.weights() == {old: 1}
         await place.target.switch_back(place.key("a-switch"))
-        assert await place.leads_to() is None
+        assert await place.weights() == {}
 
     async def test_a_later_switch_stands_when_an_earlier_one_is_undone(self, place: Place):
         old, new = await place.run("a"), await place.run("b")
-        await place.target.switch(place.key("a-switch"), place.key("front"), old)
-        await place.target.switch(place.key("b-switch"), place.key("front"), new)
+        await place.switch("a", (old, 1))
+        await place.switch("b", (new, 1))
         await place.target.switch_back(place.key("a-switch"))
-        assert await place.leads_to() == new
+        assert await place.weights() == {new: 1}
         await place.target.switch_back(place.key("b-switch"))
-        assert await place.leads_to() is None
+        assert await place.weights() == {}
 
     async def test_a_front_never_leads_to_what_does_not_run(self, place: Place):
         start = await place.run("a")
         await place.target.retire(place.key("retire"), start)
         with pytest.raises(TargetRefused, match="not running"):
-            await place.target.switch(place.key("switch"), place.key("front"), start)
+            await place.switch("a", (start, 1))
         with pytest.raises(TargetRefused, match="no release"):
-            await place.target.switch(place.key("switch"), place.key("front"), place.key("nobody"))
+            await place.switch("a", (place.key("nobody"), 1))
+
+    async def test_a_front_is_split_as_the_last_switch_says(self, place: Place):
+        stable, baseline, canary = [await place.run(number) for number in "abc"]
+        url = await place.switch("a", (stable, 1))
+        for weight in (5, 20):
+            arms = (stable, 100 - 2 * weight), (baseline, weight), (canary, weight)
+            assert await place.switch(f"c{weight}", *arms) == url
+            assert list((await place.weights()).items()) == list(arms)
+        assert (await place.target.effect(place.key("c5-switch"))).previous == stable
+        await place.target.switch_back(place.key("c5-switch"))
+        assert await place.weights() == {stable: 60, baseline: 20, canary: 20}
+        await place.target.switch_back(place.key("c20-switch"))
+        assert await place.weights() == {stable: 1}
+
+    async def test_previous_is_the_release_with_the_greatest_part(self, place: Place):
+        old, new = await place.run("a"), await place.run("b")
+        await place.switch("a", (old, 30), (new, 70))
+        assert (await place.target.effect(place.key("a-switch"))).previous is None
+        await place.switch("b", (old, 100))
+        assert (await place.target.effect(place.key("b-switch"))).previous == new
+
+    async def test_a_weight_of_0_is_a_weight(self, place: Place):
+        old, new = await place.run("a"), await place.run("b")
+        await place.switch("a", (old, 1), (new, 0))
+        assert await place.weights() == {old: 1, new: 0}
+
+    @pytest.mark.parametrize("weights", [(), (0,), (0, 0), (-1, 1)])
+    async def test_a_split_without_a_positive_weight_or_with_a_negative_one_is_refused(
+        self, place: Place, weights: tuple[int, ...]
+    ):
+        releases = [await place.run("a"), await place.run("b")]
+        with pytest.raises(TargetRefused, match="weight"):
+            await place.switch("a", *zip(releases, weights, strict=False))
+        assert await place.target.front(place.key("front")) is None
+
+    @pytest.mark.parametrize("header", ["", "X User", "X:", "X\r\nY"])
+    async def test_a_header_that_could_be_none_is_refused(self, place: Place, header: str):
+        start = await place.run("a")
+        for headers in ({"sticky_header": header}, {"incident_header": header}):
+            with pytest.raises(TargetRefused, match="no header"):
+                await place.target.switch(place.key("a-switch"), place.key("front"), {start: 1}, **headers)
+
+    async def test_the_headers_are_part_of_the_effect(self, place: Place):
+        start = await place.run("a")
+        switch, front = place.key("a-switch"), place.key("front")
+        url = await place.target.switch(switch, front, {start: 1}, "X-User", "X-Trace")
+        assert await place.target.switch(switch, front, {start: 1}, "X-User", "X-Trace") == url
+        with pytest.raises(TargetRefused, match="another effect"):
+            await place.target.switch(switch, front, {start: 1}, "X-User")
+
+    async def test_every_release_of_a_split_must_run(self, place: Place):
+        old, new = await place.run("a"), await place.run("b")
+        await place.target.retire(place.key("retire"), new)
+        for weight in (0, 1):
+            with pytest.raises(TargetRefused, match="not running"):
+                await place.switch("a", (old, 1), (new, weight))
+        assert await place.target.front(place.key("front")) is None
+
+    async def test_a_split_stays_what_it_is_when_one_of_its_releases_ends(self, place: Place):
+        old, new = await place.run("a"), await place.run("b")
+        await place.switch("a", (old, 1), (new, 1))
+        await place.target.retire(place.key("retire"), new)
+        assert await place.weights() == {old: 1, new: 1}
+
+    async def test_a_front_that_does_not_exist_measures_nothing(self, place: Place):
+        assert await place.target.measure(place.key("front")) == Reading("")
+
+    async def test_a_front_is_measured_in_an_epoch(self, place: Place):
+        await place.switch("a", (await place.run("a"), 1))
+        reading = await place.target.measure(place.key("front"))
+        assert reading.epoch
+        assert reading.epoch == (await place.target.measure(place.key("front"))).epoch
 
     async def test_unretiring_starts_the_same_release_at_the_same_port(self, place: Place):
         start = await place.run("a")

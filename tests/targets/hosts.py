@@ -99,7 +99,7 @@ async def deploy(host: Host, name: str, *options: str, front: str | None = "fron
     """Run a service as a release; answers the URL of its front, or its own."""
     await host.target.allocate(f"{name}-allocate")
     url = await host.target.start(f"{name}-start", f"{name}-allocate", service(name, *options, **environment))
-    return await host.target.switch(f"{name}-switch", front, f"{name}-start") if front else url
+    return await host.target.switch(f"{name}-switch", front, {f"{name}-start": 1}) if front else url
 
 
 @contextlib.asynccontextmanager

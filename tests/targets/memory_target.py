@@ -4,8 +4,9 @@
 caller, and the effect is absent (`before`) or kept (`after`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from domain.measurement import Reading
 from sagas.targets.port import (
     Allocation,
     Effect,
@@ -18,6 +19,7 @@ from sagas.targets.port import (
     TargetRefused,
     check_front,
     check_key,
+    check_split,
 )
 from sagas.targets.process import ledger
 from sagas.targets.process.ledger import Allocate, HostState, Operation, Retire, Start, Switch
@@ -28,11 +30,12 @@ Seen = Callable[[str, str], None]
 class MemoryTarget:
     """Programs say what becomes of them: `good`, `sick` (bad health), `dying` (exits at start); no other is known.
 
-    `acts` lists every side effect that really took place, as (what, key).
+    `acts` lists every side effect that really took place, as (what, key). `reading` is what every front measures.
     """
 
     def __init__(self, before: Seen = lambda *_: None, after: Seen = lambda *_: None) -> None:
         self.acts: list[tuple[str, str]] = []
+        self.reading = Reading("memory")
         self._before = before
         self._after = after
         self._state = HostState()
@@ -50,9 +53,17 @@ class MemoryTarget:
         await self.validate(release)
         return (await self._do(key, "start", Start(allocation_key, release))).url or ""
 
-    async def switch(self, key: str, front: str, to: str) -> str:
+    async def switch(
+        self,
+        key: str,
+        front: str,
+        weights: Mapping[str, int],
+        sticky_header: str | None = None,
+        incident_header: str | None = None,
+    ) -> str:
         check_front(front)
-        return (await self._do(key, "switch", Switch(front, to))).url or ""
+        check_split(weights, sticky_header, incident_header)
+        return (await self._do(key, "switch", Switch(front, dict(weights), sticky_header, incident_header))).url or ""
 
     async def retire(self, key: str, start_key: str) -> None:
         await self._do(key, "retire", Retire(start_key))
@@ -80,7 +91,10 @@ class MemoryTarget:
 
     async def front(self, front: str) -> Front | None:
         record = self._state.fronts.get(front)
-        return Front(record.port, f"http://memory:{record.port}", record.to) if record else None
+        return Front(record.port, f"http://memory:{record.port}", record.weights) if record else None
+
+    async def measure(self, front: str) -> Reading:
+        return self.reading if front in self._state.fronts else Reading("")
 
     async def inventory(self) -> tuple[Running, ...]:
         return tuple(

@@ -37,7 +37,7 @@ async def test_a_killed_host_comes_back_with_the_same_ports_and_releases(new_hos
     after = await host.target.inventory()
     assert [(run.start_key, run.port) for run in after] == [(run.start_key, run.port) for run in before]
     assert (await host.target.front("front")).url == url
-    assert (await host.target.front("front")).to == "new-start"
+    assert (await host.target.front("front")).weights == {"new-start": 1}
     assert (await host.target.effect("tombstone")).state == "undone"
     assert len(host.processes()) == 2
     await host.target.switch_back("new-switch")
@@ -107,7 +107,7 @@ async def test_a_release_that_cannot_come_back_does_not_keep_the_host_down(new_h
     host = new_host().start()
     await host.target.allocate("a-allocate")
     await host.target.start("a-start", "a-allocate", Release(sys.executable, (str(program), "a")))
-    url = await host.target.switch("a-switch", "front", "a-start")
+    url = await host.target.switch("a-switch", "front", {"a-start": 1})
     host.kill()
     program.rename(tmp_path / "away")
     host.start()
@@ -137,7 +137,7 @@ def rollout(host: Host):
     return (
         lambda: target.allocate("b-allocate"),
         lambda: target.start("b-start", "b-allocate", service("b")),
-        lambda: target.switch("b-switch", "front", "b-start"),
+        lambda: target.switch("b-switch", "front", {"b-start": 1}),
         lambda: target.retire("b-retire", "a-start"),
         lambda: target.unretire("b-retire"),
         lambda: target.switch_back("b-switch"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import json
+from msgspec import json, structs
 
 from sagas.targets.port import Release, TargetRefused
 from sagas.targets.process import ledger, reading
@@ -16,6 +16,7 @@ from sagas.targets.process.ledger import HostState, Retire, Start, Switch, prune
 from sagas.targets.process.output import Lines, ReleaseLog
 from sagas.targets.process.reading import last_lines, read_log
 from sagas.targets.process.retention import drop_oldest
+from sagas.targets.splitter.port import Arm, Route
 
 release = Release("shop")
 retire = Retire("s")
@@ -24,7 +25,7 @@ retire = Retire("s")
 def running() -> HostState:
     state = ledger.allocated(HostState(), "a", 20_001)
     state = ledger.started(ledger.starting(state, "s", Start("a", release)), "s", "http://s")
-    return ledger.switched(state, "w", Switch("front", "s"), 20_002, "http://front")
+    return ledger.switched(state, "w", Switch("front", {"s": 1}), 20_002, "http://front")
 
 
 def phase(state: HostState, key: str) -> str | None:
@@ -97,13 +98,69 @@ def test_undoing_switches_in_any_order_leaves_the_newest_that_stands(steps: list
     standing: list[int] = []
     for number, (do, which) in enumerate(steps):
         if do:
-            state = ledger.switched(state, f"w{number}", Switch("front", f"s{which}"), 1, "http://front")
+            state = ledger.switched(state, f"w{number}", Switch("front", {f"s{which}": 1}), 1, "http://front")
             standing.append(number)
         elif standing:
             undone = standing.pop(which % len(standing))
-            state = ledger.switched_back(state, f"w{undone}", Switch("front", "s"))
+            state = ledger.switched_back(state, f"w{undone}", Switch("front", {"s": 1}))
     expected = f"s{steps[standing[-1]][1]}" if standing else "s"
-    assert state.fronts["front"].to == expected
+    assert state.fronts["front"].weights == {expected: 1}
+
+
+def split() -> HostState:
+    """Three releases, and a front that is split over them."""
+    state = running()
+    for number in (1, 2):
+        state = ledger.allocated(state, f"a{number}", 21_000 + number)
+        state = ledger.starting(state, f"s{number}", Start(f"a{number}", release))
+        state = ledger.started(state, f"s{number}", "http://s")
+    switch = Switch("front", {"s2": 5, "s": 90, "s1": 5}, "X-User", "X-Trace")
+    return ledger.switched(state, "split", switch, 20_002, "http://front")
+
+
+def test_a_front_is_routed_as_its_last_switch_says_in_its_order():
+    arms = Arm("s2", 21_002, 5), Arm("s", 20_001, 90), Arm("s1", 21_001, 5)
+    assert ledger.route(split(), "front") == Route(arms, "X-User", "X-Trace")
+    assert split().entries["split"].answer.previous == "s"
+
+
+def test_a_front_without_a_switch_is_routed_nowhere():
+    state = ledger.switched_back(running(), "w", Switch("front", {"s": 1}))
+    assert ledger.route(state, "front") == Route()
+
+
+@pytest.mark.parametrize(
+    "end", [lambda state: ledger.stopping(state, "s1"), lambda state: ledger.retiring(state, "r", Retire("s1"))]
+)
+def test_an_arm_that_is_not_to_run_gets_nothing(end):
+    state = end(split())
+    assert [arm.key for arm in ledger.route(state, "front").arms] == ["s2", "s"]
+    assert state.fronts["front"].weights == {"s2": 5, "s": 90, "s1": 5}
+
+
+def test_releases_of_a_split_are_not_forgotten():
+    state = split()
+    for number in range(50):
+        state = ledger.buried(state, f"old-{number}")
+    assert {"s", "s1", "s2", "a", "a1", "a2"} <= set(prune(state, kept=10).entries)
+
+
+def test_a_state_from_before_fronts_were_split():
+    """It names the one release; asking for its switch in the new form is asking for the same."""
+    switch = json.decode(b'{"type":"switch","front":"front","to":"s"}', type=ledger.Operation)
+    switched = json.decode(b'{"key":"w","to":"s"}', type=ledger.Switched)
+    state = structs.replace(
+        running(),
+        entries={**running().entries, "w": ledger.Entry("kept", switch)},
+        fronts={"front": ledger.FrontRecord(20_002, (switched,))},
+    )
+    assert state.fronts["front"].weights == {"s": 1}
+    assert ledger.route(state, "front") == Route((Arm("s", 20_001, 1),))
+    assert ledger.first_answer(state.entries["w"], Switch("front", {"s": 100})) is not None
+    for other in (Switch("front", {"t": 100}), Switch("front", {"s": 1, "t": 1}), Switch("other", {"s": 1})):
+        with pytest.raises(TargetRefused, match="another effect"):
+            ledger.first_answer(state.entries["w"], other)
+    assert ledger.switched_back(state, "w", switch).fronts["front"].weights == {}
 
 
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=8))

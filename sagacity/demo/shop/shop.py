@@ -3,9 +3,11 @@
     /                what this is: service, release, number of products
     /health          200 when the catalogue of this release is complete, else 500 with what is wrong with it
     /products        the catalogue; `?category=` narrows it
-    /products/{id}   one product
+    /products/{id}   one product, with what the release shows beside it
 
-Each release ships its own catalogue. Standard library only, so that it runs wherever Python does.
+Each release ships its own catalogue. 1.4 shows similar products and takes its time for it; from 1.5 on there are
+discounts, one of which 1.5 cannot compute; the prices of 1.7 are too good. Standard library only, so that it runs
+wherever Python does.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ import signal
 import sys
 import threading
 import time
+import traceback
+from difflib import SequenceMatcher
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,9 +73,39 @@ def respond(release: str, catalogue: Catalogue, target: str) -> Answer:
             found = [p for p in catalogue.products.values() if not wanted or p["category"] in wanted]
             return Answer(200, {"release": release, "products": found})
         case ["products", id] if id in catalogue.products:
-            return Answer(200, {"release": release, **catalogue.products[id]})
+            return Answer(200, {"release": release, **page(release, catalogue, catalogue.products[id])})
         case _:
             return Answer(404, {"error": "not found", "release": release})
+
+
+def page(release: str, catalogue: Catalogue, product: Json) -> Json:
+    match release:
+        case "1.4":
+            return {**product, "similar": similar(catalogue, product)}
+        case "1.5" | "1.6" | "1.7":
+            return {**product, "to_pay_cents": to_pay(product)}
+        case _:
+            return product
+
+
+def similar(catalogue: Catalogue, product: Json) -> list[str]:
+    """The ids of the three products that are named most alike, found anew for every visitor."""
+    mine = _words(product)
+    others = {id: _words(other) for id, other in catalogue.products.items() if other is not product}
+    likeness = {
+        id: SequenceMatcher(None, mine, its).ratio() + SequenceMatcher(None, its, mine).ratio()
+        for id, its in others.items()
+    }
+    return sorted(likeness, key=likeness.__getitem__, reverse=True)[:3]
+
+
+def _words(product: Json) -> str:
+    return f"{product['category']}: {product['name']} ({product['id']})"
+
+
+def to_pay(product: Json) -> int:
+    """Cents, without the discount. Raises TypeError for a discount that is no number."""
+    return product["price_cents"] * (100 - product["discount_percent"]) // 100
 
 
 class Shop(ThreadingHTTPServer):
@@ -93,12 +127,19 @@ class Visit(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         began = time.perf_counter()
-        answer = respond(self.server.release, self.server.catalogue, self.path)
+        answer = self._answer()
         self._send(answer)
         milliseconds = (time.perf_counter() - began) * 1000
         say(f"{self.command} {self.path} {answer.status} {milliseconds:.1f} ms")
 
     do_HEAD = do_GET  # noqa: N815 - named by http.server
+
+    def _answer(self) -> Answer:
+        try:
+            return respond(self.server.release, self.server.catalogue, self.path)
+        except Exception:
+            traceback.print_exc()
+            return Answer(500, {"error": "internal error", "release": self.server.release})
 
     def _send(self, answer: Answer) -> None:
         body = json.dumps(answer.body).encode() + b"\n"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
 import msgspec
 
+from domain.measurement import Reading
 from sagas.targets.port import (
     Allocation,
     Effect,
@@ -17,11 +19,13 @@ from sagas.targets.port import (
     Release,
     Running,
     TargetUnavailable,
+    TargetUnreachable,
     check_front,
     check_key,
+    check_split,
 )
+from sagas.targets.problem import CONTENT_TYPE, Problem
 from sagas.targets.process.ledger import Allocate, Operation, Retire, Start, Switch, Undo
-from sagas.targets.process.problem import CONTENT_TYPE, Problem
 from sagas.targets.process.wire import error_of, socket_of
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=20.0, connect=5.0)
@@ -60,10 +64,18 @@ class ProcessTarget:
         check_key(start_key)
         return await self._call("GET", f"/releases/{start_key}/health", Health)
 
-    async def switch(self, key: str, front: str, to: str) -> str:
+    async def switch(
+        self,
+        key: str,
+        front: str,
+        weights: Mapping[str, int],
+        sticky_header: str | None = None,
+        incident_header: str | None = None,
+    ) -> str:
         check_front(front)
-        check_key(to)
-        return (await self._do(key, Switch(front, to))).url or ""
+        check_key(*weights)
+        check_split(weights, sticky_header, incident_header)
+        return (await self._do(key, Switch(front, dict(weights), sticky_header, incident_header))).url or ""
 
     async def switch_back(self, key: str) -> None:
         await self._undo(key, "switch_back")
@@ -82,6 +94,10 @@ class ProcessTarget:
     async def front(self, front: str) -> Front | None:
         check_front(front)
         return await self._call("GET", f"/fronts/{front}", Front | None)
+
+    async def measure(self, front: str) -> Reading:
+        check_front(front)
+        return await self._call("GET", f"/fronts/{front}/reading", Reading)
 
     async def inventory(self) -> tuple[Running, ...]:
         return await self._call("GET", "/releases", tuple[Running, ...])
@@ -108,8 +124,12 @@ class ProcessTarget:
                 session.request(method, path, data=data) as answer,
             ):
                 content = await answer.read()
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise TargetUnavailable(f"the process host gave no answer: {type_name(error)}") from error
+        except aiohttp.ConnectionTimeoutError as error:
+            raise TargetUnreachable(f"the process host takes no connections: {type_name(error)}") from error
+        except TimeoutError as error:
+            raise TargetUnavailable(f"the process host gave no answer within {_TIMEOUT.total:g} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise TargetUnreachable(f"the process host gave no answer: {type_name(error)}") from error
         if answer.status >= 400:
             raise _error(answer, content)
         return msgspec.json.decode(content, type=type) if content else None

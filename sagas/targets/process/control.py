@@ -11,13 +11,12 @@ import msgspec
 from aiohttp import web
 
 from sagas.targets.port import Release, ReleaseFailed, TargetRefused, TargetUnavailable, check_key
+from sagas.targets.problem import Problem, answer
 from sagas.targets.process import wire
 from sagas.targets.process.effects import Effects
 from sagas.targets.process.layout import Layout
 from sagas.targets.process.ledger import Operation, Undo
-from sagas.targets.process.problem import Problem, answer
 from sagas.targets.process.reading import read_log
-from sagas.targets.process.releases import Releases
 from sagas.targets.process.validation import validate
 
 log = logging.getLogger(__name__)
@@ -26,7 +25,7 @@ T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def control(effects: Effects, releases: Releases, layout: Layout) -> web.Application:
+def control(effects: Effects, layout: Layout) -> web.Application:
     async def do(request: web.Request) -> web.Response:
         operation: Operation = await _body(request, Operation)
         return _json(await effects.do(request.match_info["key"], operation))
@@ -44,7 +43,7 @@ def control(effects: Effects, releases: Releases, layout: Layout) -> web.Applica
         return web.Response(status=204)
 
     async def inventory(_: web.Request) -> web.Response:
-        return _json(releases.inventory())
+        return _json(await effects.inventory())
 
     async def health(request: web.Request) -> web.Response:
         return _json(await effects.health(request.match_info["key"]))
@@ -58,6 +57,9 @@ def control(effects: Effects, releases: Releases, layout: Layout) -> web.Applica
     async def front(request: web.Request) -> web.Response:
         return _json(effects.front(request.match_info["name"]))
 
+    async def reading(request: web.Request) -> web.Response:
+        return _json(await effects.reading(request.match_info["name"]))
+
     application = web.Application(middlewares=[_errors], client_max_size=16 * 1024 * 1024)
     application.add_routes(
         [
@@ -69,6 +71,7 @@ def control(effects: Effects, releases: Releases, layout: Layout) -> web.Applica
             web.get("/releases/{key}/health", health),
             web.get("/releases/{key}/logs", logs),
             web.get("/fronts/{name}", front),
+            web.get("/fronts/{name}/reading", reading),
         ]
     )
     return application

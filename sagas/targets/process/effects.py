@@ -7,32 +7,36 @@ from functools import partial
 from typing import Final
 from weakref import WeakValueDictionary
 
-from sagas.targets.port import Effect, Front, Health, ReleaseFailed, TargetRefused, check_front, check_key
+from domain.measurement import Reading
+from sagas.targets.port import (
+    Effect,
+    Front,
+    Health,
+    ReleaseFailed,
+    Running,
+    TargetRefused,
+    check_front,
+    check_key,
+    check_split,
+)
 from sagas.targets.process import ledger, ports
 from sagas.targets.process.fronts import Fronts
-from sagas.targets.process.layout import Layout
+from sagas.targets.process.layout import Layout, Limits
 from sagas.targets.process.ledger import UNDOES, Allocate, HostState, Operation, Retire, Start, Switch, Undo
 from sagas.targets.process.releases import Releases
 from sagas.targets.process.retention import drop_oldest
 from sagas.targets.process.state import StateFile
-from sagas.targets.process.upstream import Upstream
 from sagas.targets.process.validation import validate
 
 _BACK_WITHIN: Final = 5.0
 """Seconds that releases get to listen again before the fronts open, when the host starts."""
 
 
-def leads_to(file: StateFile, releases: Releases, front: str) -> Upstream | None:
-    """Where a front leads: always as written down, so a switch is in force once it is on the disk."""
-    record = file.state.fronts.get(front)
-    to = record.to if record else None
-    return releases.upstream(to) if to is not None and to in file.state.wanted else None
-
-
 class Effects:
-    def __init__(self, file: StateFile, releases: Releases, fronts: Fronts, layout: Layout) -> None:
+    def __init__(self, file: StateFile, releases: Releases, fronts: Fronts, layout: Layout, limits: Limits) -> None:
         self._file = file
         self._layout = layout
+        self._limits = limits
         self._releases = releases
         self._fronts = fronts
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -55,6 +59,7 @@ class Effects:
             except OSError:
                 port = await self._open(name)
                 await self._file.change(partial(ledger.moved, front=name, port=port))
+            await self._fronts.follow()
 
     async def do(self, key: str, operation: Operation) -> Effect:
         """Raises the errors of the target port."""
@@ -62,6 +67,8 @@ class Effects:
         async with self._alone(key):
             first = ledger.first_answer(self.state.entries.get(key), operation)
             if first is not None:
+                # The first time may have ended between the disk and the splitter.
+                await self._fronts.follow()
                 return first
             match operation:
                 case Allocate():
@@ -95,6 +102,7 @@ class Effects:
                     await self._file.change(partial(ledger.switched_back, key=key, switch=switch))
                 case Retire() as retire:
                     await self._unretire(key, retire)
+            await self._fronts.follow()
 
     async def effect(self, key: str) -> Effect:
         check_key(key)
@@ -108,7 +116,14 @@ class Effects:
 
     def front(self, name: str) -> Front | None:
         record = self.state.fronts.get(name)
-        return Front(record.port, self._fronts.url(record.port), record.to) if record else None
+        return Front(record.port, self._fronts.url(record.port), record.weights) if record else None
+
+    async def reading(self, front: str) -> Reading:
+        """Raises TargetUnavailable."""
+        return await self._fronts.reading(front)
+
+    async def inventory(self) -> tuple[Running, ...]:
+        return self._releases.inventory(await self._fronts.traffic(self._releases.keys()))
 
     def _alone(self, key: str) -> asyncio.Lock:
         return self._locks.setdefault(key, asyncio.Lock())
@@ -133,11 +148,13 @@ class Effects:
 
     async def _stop(self, key: str) -> None:
         await self._file.change(partial(ledger.stopping, key=key))
+        await self._fronts.follow()
         await self._releases.stop(key)
         await self._file.change(partial(ledger.buried, key=key))
 
     async def _switch(self, key: str, switch: Switch) -> None:
         check_front(switch.front)
+        check_split(ledger.weights(switch.to), switch.sticky_header, switch.incident_header)
         async with self._new_front:
             known = self.state.fronts.get(switch.front)
             port = known.port if known else await self._open(switch.front)
@@ -148,10 +165,12 @@ class Effects:
                 if known is None:
                     await self._fronts.close(switch.front)
                 raise
+        await self._fronts.follow()
 
     async def _retire(self, key: str, retire: Retire) -> None:
         await self._file.change(partial(ledger.retiring, key=key, retire=retire))
-        await self._releases.drain(retire.release)
+        await self._fronts.follow()
+        await self._fronts.drain(retire.release, self._limits.drain)
         await self._releases.stop(retire.release)
         state = await self._file.change(partial(ledger.retired, key=key))
         await asyncio.to_thread(drop_oldest, self._layout, {*state.wanted, *self._releases.keys()})

@@ -13,11 +13,20 @@ from typing import Final, Literal
 from msgspec import Struct, structs
 
 from sagas.targets.port import Effect, Release, TargetRefused
+from sagas.targets.splitter.port import Arm, Route
 
 _ENTRIES_KEPT: Final = 4000
 """About a thousand deployments; older closed entries that nothing refers to are forgotten."""
 
 _SWITCHES_KEPT: Final = 100
+
+
+To = str | dict[str, int]
+"""Weights by start key. The first hosts split nothing: a state that they wrote names the one release."""
+
+
+def weights(to: To) -> dict[str, int]:
+    return {to: 1} if isinstance(to, str) else to
 
 
 class Allocate(Struct, frozen=True, tag="allocate"):
@@ -31,7 +40,9 @@ class Start(Struct, frozen=True, tag="start"):
 
 class Switch(Struct, frozen=True, tag="switch"):
     front: str
-    to: str
+    to: To
+    sticky_header: str | None = None
+    incident_header: str | None = None
 
 
 class Retire(Struct, frozen=True, tag="retire"):
@@ -61,7 +72,9 @@ TOMBSTONE: Final = Entry("undone", None, Effect("undone"))
 
 class Switched(Struct, frozen=True):
     key: str
-    to: str
+    to: To
+    sticky_header: str | None = None
+    incident_header: str | None = None
 
 
 class FrontRecord(Struct, frozen=True):
@@ -71,8 +84,8 @@ class FrontRecord(Struct, frozen=True):
     switches: tuple[Switched, ...] = ()
 
     @property
-    def to(self) -> str | None:
-        return self.switches[-1].to if self.switches else None
+    def weights(self) -> dict[str, int]:
+        return weights(self.switches[-1].to) if self.switches else {}
 
 
 class HostState(Struct, frozen=True):
@@ -112,7 +125,7 @@ def first_answer(entry: Entry | None, operation: Operation) -> Effect | None:
         return None
     if entry.phase in ("undone", "undoing"):
         raise TargetRefused(["undone: this key has been undone and can never be done again"])
-    if entry.operation != operation:
+    if not _same(entry.operation, operation):
         raise TargetRefused(["this key already names another effect"])
     return entry.answer if entry.phase == "kept" else None
 
@@ -148,12 +161,15 @@ def stopping(state: HostState, key: str) -> HostState:
 
 
 def switched(state: HostState, key: str, switch: Switch, port: int, url: str) -> HostState:
-    state.started(switch.to)
-    if switch.to not in state.wanted:
-        raise TargetRefused([f"the release {switch.to} is not running"])
+    for release in weights(switch.to):
+        state.started(release)
+        if release not in state.wanted:
+            raise TargetRefused([f"the release {release} is not running"])
     front = state.fronts.get(switch.front, FrontRecord(port))
-    switches = (*front.switches, Switched(key, switch.to))[-_SWITCHES_KEPT:]
-    answer = Effect("kept", url=url, previous=front.to)
+    switched = Switched(key, switch.to, switch.sticky_header, switch.incident_header)
+    switches = (*front.switches, switched)[-_SWITCHES_KEPT:]
+    before = front.weights
+    answer = Effect("kept", url=url, previous=max(before, key=before.__getitem__, default=None))
     return _front(_with(state, key, Entry("kept", switch, answer)), switch.front, FrontRecord(front.port, switches))
 
 
@@ -166,6 +182,20 @@ def switched_back(state: HostState, key: str, switch: Switch) -> HostState:
 def moved(state: HostState, front: str, port: int) -> HostState:
     """The front's port was taken while the host was away."""
     return _front(state, front, structs.replace(state.fronts[front], port=port))
+
+
+def route(state: HostState, front: str) -> Route:
+    """How requests to the front are split now: over those of its releases that shall run."""
+    switches = state.fronts[front].switches
+    if not switches:
+        return Route()
+    last = switches[-1]
+    arms = tuple(
+        Arm(key, state.port(state.started(key).allocation), weight)
+        for key, weight in weights(last.to).items()
+        if key in state.wanted
+    )
+    return Route(arms, last.sticky_header, last.incident_header)
 
 
 def retiring(state: HostState, key: str, retire: Retire) -> HostState:
@@ -219,11 +249,17 @@ def prune(state: HostState, kept: int = _ENTRIES_KEPT) -> HostState:
     surplus = len(state.entries) - kept
     if surplus <= 0:
         return state
-    needed = {front.to for front in state.fronts.values()} | set(state.wanted)
+    needed = {key for front in state.fronts.values() for key in front.weights} | set(state.wanted)
     needed |= {state.started(key).allocation for key in state.wanted}
     closed = [key for key, e in state.entries.items() if e.phase in ("kept", "undone") and key not in needed]
     gone = set(closed[:surplus])
     return structs.replace(state, entries={key: entry for key, entry in state.entries.items() if key not in gone})
+
+
+def _same(done: Operation | None, asked: Operation) -> bool:
+    if isinstance(done, Switch) and isinstance(asked, Switch) and isinstance(done.to, str):
+        return (done.front, [done.to]) == (asked.front, list(weights(asked.to)))
+    return done == asked
 
 
 def _with(state: HostState, key: str, entry: Entry) -> HostState:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Final
 
 import aiohttp
 
 from sagas.targets.port import Health, Release, ReleaseFailed, Running
 from sagas.targets.process.layout import Layout, Limits
-from sagas.targets.process.supervision import Supervised
-from sagas.targets.process.upstream import Upstream
+from sagas.targets.process.supervision import NO_TRAFFIC, Supervised, Traffic
 
 _PROBE: Final = aiohttp.ClientTimeout(total=2.0)
 
@@ -45,10 +45,6 @@ class Releases:
         """Wait until all that run also listen, at most `within` seconds."""
         await asyncio.gather(*(supervised.listening(within) for supervised in self._all.values()))
 
-    async def drain(self, key: str) -> None:
-        if key in self._all:
-            await self._all[key].upstream.drained(self._limits.drain)
-
     async def stop(self, key: str) -> None:
         if key in self._all:
             await self._all[key].stop()
@@ -57,21 +53,18 @@ class Releases:
     async def stop_all(self) -> None:
         await asyncio.gather(*(self.stop(key) for key in list(self._all)))
 
-    def upstream(self, key: str) -> Upstream | None:
-        supervised = self._all.get(key)
-        return supervised.upstream if supervised else None
-
     def keys(self) -> set[str]:
         return set(self._all)
 
-    def inventory(self) -> tuple[Running, ...]:
-        return tuple(supervised.report() for supervised in self._all.values())
+    def inventory(self, traffic: Mapping[str, Traffic]) -> tuple[Running, ...]:
+        """`traffic` by start key; one that is not there had none."""
+        return tuple(supervised.report(traffic.get(key, NO_TRAFFIC)) for key, supervised in self._all.items())
 
     async def health(self, key: str, path: str) -> Health:
         supervised = self._all.get(key)
         if supervised is None:
             return Health(False, False, "it is not running")
-        found = await _probe(supervised.upstream.port, path)
+        found = await _probe(supervised.port, path)
         report = supervised.report()
         if not report.restarts and supervised.problem is None:
             return found

@@ -7,18 +7,30 @@ import contextlib
 import time
 from typing import Final
 
+from msgspec import Struct
+
 from sagas.targets.port import Release, ReleaseFailed, Running
 from sagas.targets.process.layout import Layout, Limits
 from sagas.targets.process.output import ReleaseLog
 from sagas.targets.process.ports import is_free, listens
 from sagas.targets.process.reading import last_lines
 from sagas.targets.process.running import RunningProcess
-from sagas.targets.process.upstream import Upstream
 
 _STABLE: Final = 10.0
 """A release that ran this long (seconds) starts the next series of crashes with the shortest wait."""
 
 _POLL: Final = 0.02
+
+
+class Traffic(Struct, frozen=True):
+    """What came to a release through the fronts."""
+
+    requests: int = 0
+    in_flight: int = 0
+    errors: int = 0
+
+
+NO_TRAFFIC: Final = Traffic()
 
 
 def backoff(crashes: int) -> float:
@@ -30,11 +42,10 @@ class Supervised:
     """Begin with either `start` (strict) or `resume` (goes on trying); `stop` ends both."""
 
     def __init__(self, start_key: str, port: int, release: Release, layout: Layout, limits: Limits) -> None:
-        self.upstream = Upstream(port)
+        self.port = port
         self.problem: str | None = None
         """Why it does not run now."""
         self._key = start_key
-        self._port = port
         self._release = release
         self._layout = layout
         self._limits = limits
@@ -48,7 +59,7 @@ class Supervised:
         """Returns when it listens, or lives on without listening yet. Raises ReleaseFailed; nothing is left then."""
         self._process = await self._spawn()
         deadline = time.monotonic() + self._limits.first
-        while time.monotonic() < deadline and not await listens(self._port):
+        while time.monotonic() < deadline and not await listens(self.port):
             done, _ = await asyncio.wait({self._process.exited}, timeout=_POLL)
             if done:
                 raise ReleaseFailed(await self._exit_text(self._process.exited.result()))
@@ -61,7 +72,7 @@ class Supervised:
         """Wait until it listens, at most `within` seconds, and not while it crashes."""
         deadline = time.monotonic() + within
         while time.monotonic() < deadline and self.problem is None:
-            if self._process is not None and await listens(self._port):
+            if self._process is not None and await listens(self.port):
                 return True
             await asyncio.sleep(_POLL)
         return False
@@ -77,16 +88,16 @@ class Supervised:
             self._process = None
         self._log.close()
 
-    def report(self) -> Running:
+    def report(self, traffic: Traffic = NO_TRAFFIC) -> Running:
         return Running(
             start_key=self._key,
-            port=self._port,
+            port=self.port,
             pid=self._process.pid if self._process else None,
             restarts=self._restarts,
             last_exit=self._last_exit,
-            requests=self.upstream.requests,
-            in_flight=self.upstream.in_flight,
-            errors=self.upstream.errors,
+            requests=traffic.requests,
+            in_flight=traffic.in_flight,
+            errors=traffic.errors,
         )
 
     async def _keep(self) -> None:
@@ -108,11 +119,11 @@ class Supervised:
             self._restarts += 1
 
     async def _spawn(self) -> RunningProcess:
-        if not is_free(self._port):
-            raise ReleaseFailed(f"port {self._port} is taken by another program")
+        if not is_free(self.port):
+            raise ReleaseFailed(f"port {self.port} is taken by another program")
         # Shielded: a process must never come to be that nobody knows of.
         spawning = asyncio.ensure_future(
-            RunningProcess.spawn(self._key, self._port, self._release, self._layout, self._log)
+            RunningProcess.spawn(self._key, self.port, self._release, self._layout, self._log)
         )
         try:
             return await asyncio.shield(spawning)

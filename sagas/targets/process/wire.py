@@ -8,6 +8,7 @@
     GET    /releases/{key}/health                           → Health
     GET    /releases/{key}/logs?after=0&limit=1000          → [LogLine]
     GET    /fronts/{name}                                   → Front | null
+    GET    /fronts/{name}/reading                           → Reading
 
 Errors are problem+json; `type` names the error of the target port.
 """

@@ -10,9 +10,6 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict
 from yarl import URL
 
-from sagas.targets.process.problem import problem
-from sagas.targets.process.upstream import Upstream
-
 _OWN_HEADERS: Final = (
     hdrs.SEC_WEBSOCKET_KEY,
     hdrs.SEC_WEBSOCKET_VERSION,
@@ -28,28 +25,18 @@ def asks_for_websocket(request: web.BaseRequest) -> bool:
     return request.method == hdrs.METH_GET and request.headers.get(hdrs.UPGRADE, "").lower() == "websocket"
 
 
-async def bridge(
-    request: web.BaseRequest, session: aiohttp.ClientSession, upstream: Upstream, headers: CIMultiDict[str]
-) -> web.StreamResponse:
-    """Until one side closes."""
+async def connect(
+    session: aiohttp.ClientSession, url: URL, headers: CIMultiDict[str]
+) -> aiohttp.ClientWebSocketResponse:
+    """Raises aiohttp.WSServerHandshakeError when the release says no, other aiohttp errors when it says nothing."""
     protocols = [p.strip() for p in headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "").split(",") if p.strip()]
     for name in _OWN_HEADERS:
         headers.popall(name, None)
-    url = URL(f"http://127.0.0.1:{upstream.port}{request.raw_path}", encoded=True)
-    try:
-        release = await session.ws_connect(url, headers=headers, protocols=protocols, autoping=False, max_msg_size=0)
-    except aiohttp.WSServerHandshakeError as error:
-        upstream.count(failed=error.status >= 500)
-        return problem(error.status, f"the release refused the WebSocket: {error.message}")
-    except (aiohttp.ClientError, OSError) as error:
-        upstream.count(failed=True)
-        return problem(502, f"the release gave no answer: {type(error).__name__}")
-    async with release:
-        upstream.count(failed=False)
-        return await _relay(request, release)
+    return await session.ws_connect(url, headers=headers, protocols=protocols, autoping=False, max_msg_size=0)
 
 
-async def _relay(request: web.BaseRequest, release: aiohttp.ClientWebSocketResponse) -> web.WebSocketResponse:
+async def bridge(request: web.BaseRequest, release: aiohttp.ClientWebSocketResponse) -> web.WebSocketResponse:
+    """Until one side closes."""
     agreed = (release.protocol,) if release.protocol else ()
     client = web.WebSocketResponse(protocols=agreed, autoping=False, max_msg_size=0)
     await client.prepare(request)
