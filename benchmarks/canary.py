@@ -179,15 +179,20 @@ def _latency(rng: Generator, runs: Runs) -> dict[str, dict[str, Outcome]]:
 
 
 def peeked(rng: Generator, runs: int, requests: int = 12_000) -> float:
-    """Percent of identical canaries that are rolled back if one looks after every request, each routed by a coin."""
+    """Percent of identical canaries that are rolled back if one looks after every request, each routed by a coin.
+
+    Between two bad events the evidence is greatest where the canary's share is least: no other look need be computed.
+    """
     alarms = 0
-    for _ in range(0, runs, 50):
-        routed = rng.random((50, requests)) < 0.5
-        bad = rng.random((50, requests)) < 0.01
-        requests_so_far = np.arange(1, requests + 1)
-        worse = log_e_worse((routed & bad).cumsum(axis=1), bad.cumsum(axis=1), routed.cumsum(axis=1) / requests_so_far)
-        alarms += int((worse >= math.log(ERRORS_ONLY.budget)).any(axis=1).sum())
-    return 100 * alarms / (math.ceil(runs / 50) * 50)
+    so_far = np.arange(1, requests + 1)
+    for _ in range(runs):
+        routed, bad = rng.random(requests) < 0.5, rng.random(requests) < 0.01
+        if bad.any():
+            events = np.flatnonzero(bad)
+            least = np.minimum.reduceat(routed.cumsum() / so_far, events)
+            worse = log_e_worse((routed & bad).cumsum()[events], np.arange(1, len(events) + 1), least)
+            alarms += bool((worse >= math.log(ERRORS_ONLY.budget)).any())
+    return 100 * alarms / runs
 
 
 def needed(rng: Generator, runs: int) -> tuple[float, float]:
@@ -280,5 +285,5 @@ async def run(runs: Runs, seed: int | None) -> None:
     console.print(f"{time.perf_counter() - began:,.0f} s")
 
 
-FULL_RUN: Final = Runs(20_000, 400, 300, 4_000)
-QUICK_RUN: Final = Runs(4_000, 50, 20, 100)
+FULL_RUN: Final = Runs(20_000, 400, 200, 20_000)
+QUICK_RUN: Final = Runs(4_000, 50, 20, 4_000)

@@ -341,18 +341,14 @@ def _decide_watched(command: canary.Command, state: Rolling) -> tuple[Event, ...
     strategy, by_person = declared(state.strategy), isinstance(command, Approve | Promote)
     if by_person and state.cancelled is not None:
         return Refusal("cancellation_requested", "the deployment was cancelled")
-    if by_person and state.watch is not None and not _heard(state.watch, state):
+    if by_person and state.watch is not None and state.watch.name in state.done:
+        # It would be recorded, and nobody would act on it.
         return Refusal("canary_not_watched", "the step of the canary is over, and the traffic is on its way elsewhere")
     if isinstance(strategy, Canary) and (state.watch is not None or isinstance(command, ShiftTraffic)):
         return canary.decide(command, strategy, state.watch)
     if isinstance(command, Promote) and state.step == "keep":
         return (canary.Promoted("keep", command.reason),)
     return Refusal("nothing_to_watch", "the deployment has no canary with traffic, and keeps no old release now")
-
-
-def _heard(watch: Watch, state: Rolling) -> bool:
-    """What people say of a step that is over would be recorded, and nobody would act on it."""
-    return state.step == watch.name and watch.name not in state.done
 
 
 def _decide_backward(command: Report | canary.Command, state: RollingBack) -> tuple[Event, ...] | Refusal:

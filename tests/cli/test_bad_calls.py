@@ -94,6 +94,7 @@ def test_the_program_itself_ends_like_that(tmp_path: Path) -> None:
 
 
 COMMANDS = (
+    "replay canary",
     *("status", "command", "replay", "verify", "backup", "restore", "docs"),
     *("deployments list", "deployments follow", "deployments logs"),
     *("events tail", "events export", "events import", "projections list", "projections rebuild"),

@@ -592,7 +592,9 @@ def test_a_deployment_hears_what_is_said_of_the_step_under_way():
 
 
 @pytest.mark.parametrize("command", [Approve(), Promote()])
-@pytest.mark.parametrize("after", [(StepCompleted("canary-2", ""),), (StepCompleted("canary-2", ""), StepStarted("x"))])
+@pytest.mark.parametrize(
+    "after", [(StepCompleted("canary-2", ""),), (StepCompleted("canary-2", ""), StepStarted("canary-3"))]
+)
 def test_what_is_said_while_the_traffic_moves_on_is_refused_rather_than_lost(command, after):
     rollout(*waiting, *after).when(command).refused("canary_not_watched")
 

@@ -117,6 +117,11 @@ def test_more_bad_events_on_the_canary_are_more_evidence_of_worse_and_less_of_ha
     assert np.all(np.diff(log_e_harmless(k, n, share, 2.0)) < 0)
 
 
+@pytest.mark.parametrize(("k", "n"), [(0, 3), (1, 1), (12, 20), (60, 240), (130, 240)])
+def test_the_more_requests_the_canary_got_the_less_its_bad_events_prove(k: int, n: int):
+    assert np.all(np.diff(log_e_worse(k, n, np.linspace(0.005, 0.995, 500))) < 0)
+
+
 def test_more_bad_events_are_less_evidence_of_a_low_rate():
     assert np.all(np.diff(log_e_below(np.arange(2_001), 2_000, 0.005)) < 0)
 
