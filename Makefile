@@ -8,7 +8,7 @@ UV := $(or $(shell command -v uv 2>/dev/null),$(OWN_UV))
 RUN := $(VENV)/bin/
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint types format bench crash-matrix docs lock clean
+.PHONY: help setup demo up test lint types format bench crash-matrix rollbacks docs lock clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -32,10 +32,13 @@ up: setup ## Run the platform until Ctrl-C
 	$(RUN)sagacity up
 
 test: setup ## All tests, with a seeded sample of the crash matrix (under 10 minutes)
-	$(RUN)pytest -m 'not matrix'
+	$(RUN)pytest -m 'not matrix' -n 2 --dist loadfile
 
-crash-matrix: setup ## Every event boundary × saga process, nats-server, PostgreSQL
-	$(RUN)pytest -m matrix
+crash-matrix: setup ## Every event boundary × saga process, nats-server, PostgreSQL, process host (over an hour)
+	$(RUN)pytest -n 2 -m matrix --ignore tests/sagas
+
+rollbacks: setup ## More than 1,000 injected failures, and what became of each
+	$(RUN)pytest -m matrix -s tests/sagas/test_injected_failures.py
 
 lint: setup types ## Style, types and import direction
 	$(RUN)ruff check .

@@ -25,7 +25,7 @@ from msgspec import Meta, Struct, structs
 from numpy.typing import ArrayLike, NDArray
 
 from domain.evidence import Floats, first_reached, log_mean
-from domain.measurement import Counts, Latency, Sample, upper_bound
+from domain.measurement import Counts, Latency, Sample, buckets_within, upper_bound
 from domain.segments import Segment, Tally, bucket_with, dispersion, grown, latest, slower, tally, weigh
 
 RULE: Final = "conditional-binomial/1"
@@ -57,6 +57,8 @@ class Metric(Struct, frozen=True, forbid_unknown_fields=True):
 class Analysis(Struct, frozen=True, forbid_unknown_fields=True):
     """One false rollback in `budget` rollouts, one harmful canary promoted in `mistakes`; `interval` is in seconds.
 
+    The canary may be slower than the baseline by the fraction `latency_tolerance` (counted in steps of 9 %).
+
     Harmful is a rate of bad events that is at least `harm_ratio` times the baseline's and at least `negligible`.
     """
 
@@ -66,6 +68,7 @@ class Analysis(Struct, frozen=True, forbid_unknown_fields=True):
     negligible: Annotated[float, Meta(ge=1e-6, le=0.5)] = 0.005
     errors: bool = True
     latency_quantiles: Annotated[tuple[float, ...], Meta(max_length=5)] = (0.5, 0.9, 0.99)
+    latency_tolerance: Annotated[float, Meta(ge=0, le=10)] = 0.0
     measurements: Annotated[tuple[Metric, ...], Meta(max_length=20)] = ()
     interval: Annotated[float, Meta(ge=0.1, le=3600)] = 5.0
 
@@ -146,11 +149,12 @@ def observe(
     if not analysis.latency_quantiles:
         return structs.replace(evidence, segments=segments)
     slower_than = dict(evidence.slower_than)
+    tolerated = buckets_within(analysis.latency_tolerance)
     for quantile in analysis.latency_quantiles:
         bucket = bucket_with(quantile, evidence.recent)
         if bucket is not None:
             name = _latency(quantile)
-            arms = slower(canary.latency, bucket), slower(baseline.latency, bucket)
+            arms = slower(canary.latency, bucket + tolerated), slower(baseline.latency, bucket)
             segments[name] = grown(segments.get(name, ()), expected_share, *arms)
             slower_than[name] = upper_bound(bucket)
     return Evidence(segments, latest(evidence.recent, baseline.latency), slower_than)

@@ -36,6 +36,11 @@ def upper_bound(bucket: int) -> float:
     return _SHORTEST * 2 ** (bucket / _PER_OCTAVE)
 
 
+def buckets_within(tolerance: float) -> int:
+    """How many buckets an answer may move up while it takes at most `1 + tolerance` times as long; rounded down."""
+    return math.floor(_PER_OCTAVE * math.log2(1 + tolerance) + 1e-9)
+
+
 class Counts(Struct, frozen=True):
     """Of one arm. `errors` are answers from 500 on and requests that got none.
 

@@ -10,7 +10,7 @@ import hashlib
 import inspect
 import sys
 from collections.abc import Callable
-from types import UnionType
+from types import ModuleType, UnionType
 from typing import Any, Final
 
 import msgspec
@@ -95,11 +95,18 @@ class Snapshots:
 
 
 def fingerprint_of(states: UnionType | type[Any], evolve: Callable[..., Any]) -> str:
-    """Changes whenever the state's schema or the source file of its rules changes: old snapshots then lapse."""
+    """Changes whenever the state's schema or a source file of its rules changes: old snapshots then lapse.
+
+    Rules call others beside them: every module of their package counts that is loaded.
+    """
     schema = msgspec.json.encode(msgspec.json.schema(states), order="sorted")
-    module = sys.modules.get(evolve.__module__)
+    package = evolve.__module__.partition(".")[0]
+    modules = (sys.modules[name] for name in sorted(sys.modules) if name.partition(".")[0] == package)
+    return hashlib.sha256(b"\0".join((schema, *map(_source_of, modules)))).hexdigest()
+
+
+def _source_of(module: ModuleType) -> bytes:
     try:
-        source = inspect.getsource(module).encode() if module is not None else b""
+        return inspect.getsource(module).encode()
     except (OSError, TypeError):
-        source = b""
-    return hashlib.sha256(schema + b"\0" + source).hexdigest()
+        return b""

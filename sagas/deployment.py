@@ -275,6 +275,8 @@ def _timed_out(state: saga.Running, rollout: Rollout, timer: str) -> Decision:
     if over or state.step is None or timer != f"{state.step}-timeout":
         return Decision()
     seconds = _timeout(rollout, state.step)
+    if state.step == "keep" and state.attempts:
+        return Decision((saga.Paused("keep: its time is up, but the target does not say whether the release is well"),))
     if state.step == "keep":
         return Decision(*_step_done(rollout, "keep", f"nothing spoke against it for {seconds:g} s"))
     return _fail(rollout, state.step, f"not done within {seconds:g} s")

@@ -125,7 +125,7 @@ def _started(attempt: Attempt, action: Action) -> Release:
     """It is told which part it has, so that metrics of its own can be told apart from those of other instances."""
     spec = action.release or attempt.rollout.release
     arm = "baseline" if action.key == attempt.baseline else "release"
-    part = {"SAGACITY_DEPLOYMENT": attempt.rollout.deployment_id, "SAGACITY_ARM": arm}
+    part = {"DEPLOYMENT_ID": attempt.rollout.deployment_id, "DEPLOYMENT_ARM": arm}
     return _release(structs.replace(spec, environment={**part, **spec.environment}))
 
 

@@ -126,6 +126,14 @@ def test_a_doubled_error_rate_is_rolled_back():
     assert requests <= 2_400
 
 
+def test_a_canary_may_be_slower_by_what_the_policy_tolerates():
+    slower, usual = counts(100, latency=answers(0.07)), counts(100, latency=answers(0.05))
+    tolerant = Analysis(errors=False, latency_quantiles=(0.5,), latency_tolerance=0.5)
+    strict = Analysis(errors=False, latency_quantiles=(0.5,))
+    assert until_decided(strict, slower, usual)[0].decision == "roll_back"
+    assert until_decided(tolerant, slower, usual)[0].decision == "promote"
+
+
 def test_a_canary_that_is_slower_but_never_wrong_is_rolled_back():
     slow, usual = counts(100, latency=answers(0.065)), counts(100, latency=answers(0.05))
     verdict, requests = until_decided(Analysis(), slow, usual)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import ville
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
@@ -51,7 +52,6 @@ def test_evidence_of_below_is_the_likelihood_ratio_mixed_over_lower_rates(k: int
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5])
 def test_worse_and_better_together_are_the_two_sided_test_of_another_library(share: float):
     """Cut at the null, the two halves of the prior weigh as much as the prior has on either side."""
-    ville = pytest.importorskip("ville")
     bad = np.random.default_rng(1).random(2_000) < 0.4
     theirs = ville.BernoulliTest(share, prior=(10 * share, 10 * (1 - share))).fit(bad.astype(int)).log_e_values_
     k, n = bad.cumsum(), np.arange(1, len(bad) + 1)

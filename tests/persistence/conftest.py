@@ -6,7 +6,6 @@ import asyncio
 import importlib.util
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -14,6 +13,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.eventstore.servers import Servers, free_ports
@@ -87,11 +87,12 @@ def event_store_env(one_node: Servers, monkeypatch: pytest.MonkeyPatch) -> dict[
 
 
 def _wait_for(port: int) -> None:
+    """It listens before it takes connections."""
     until = time.monotonic() + 20
     while time.monotonic() < until:
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
+            psycopg.connect(dbname="postgres", host="127.0.0.1", port=port, user="postgres").close()
             return
-        except OSError:
+        except psycopg.OperationalError:
             time.sleep(0.05)
-    raise TimeoutError(f"nothing listens on port {port}")
+    raise TimeoutError(f"no PostgreSQL answers on port {port}")

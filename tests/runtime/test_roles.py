@@ -103,7 +103,7 @@ async def test_logs_come_from_the_very_target_that_the_deployment_was_rolled_out
         await command("deployment.request", "shop-1", request)
         await command("environment.add_target", "live", {"target": Target("other")})
         logs = LogsOfReleases(core.store, Place)
-        row = type("Row", (), {"id": "shop-1", "target": "local"})
+        row = type("Row", (), {"id": "shop-1", "target": "local", "attempt": 1})
         target, start_key, after, limit = await logs(row, 7, 20)
         assert (target, after, limit) == (at_first, 7, 20)
         assert start_key.startswith("shop-1")

@@ -22,4 +22,13 @@ def test_settings_that_nobody_reads_are_refused_all_at_once_whatever_was_opened_
     target_of(Target("local"))
     with pytest.raises(TargetRefused) as refused:
         target_of(Target("local", settings={"host": "b", "cpu": "2"}))
-    assert refused.value.faults == ("a process target has no setting 'cpu'", "a process target has no setting 'host'")
+    assert refused.value.faults == (
+        "a process target has no setting 'cpu'",
+        "the setting 'host' of a process target is no absolute path",
+    )
+
+
+def test_two_process_hosts_are_two_places(tmp_path):
+    target_of = targets(tmp_path)
+    other = target_of(Target("other", settings={"host": str(tmp_path / "other")}))
+    assert other is not target_of(Target("local"))

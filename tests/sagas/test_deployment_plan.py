@@ -324,6 +324,15 @@ def test_a_kept_release_is_let_go_early_by_a_person():
     assert world.refused == []
 
 
+def test_a_kept_release_is_not_let_go_while_nobody_knows_whether_the_new_one_is_well():
+    world = World(strategy=BlueGreen()).run(until=lambda world: world.state.step == "keep")
+    world.step(lambda what: Stumbled(what, 1, 0.1, "away"))
+    world.tell(TimedOut("keep-timeout"))
+    assert world.state.paused
+    world.record(Decision(saga.decide(saga.Resume(), world.state)))
+    assert world.run().state.outcome == "completed"
+
+
 def test_an_unhealthy_green_is_moved_back():
     broken = failing("keep")
     assert World(strategy=BlueGreen()).run(broken).state.outcome == "compensated"
