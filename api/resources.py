@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from api.links import API, link, path_of
+from domain.saga import OPEN
 from eventstore.envelope import StreamId
 from handlers.routes import Route
 
@@ -43,7 +44,7 @@ def _deployment_actions(row: Row) -> Mapping[str, tuple[str, dict[str, Any]]]:
 
 
 def _canary_actions(row: Row) -> Mapping[str, tuple[str, dict[str, Any]]]:
-    if not row.weights and row.step != "keep":
+    if not row.weights and row.step not in ("keep", "gate"):
         return {}
     promote = {"promote": ("deployment.promote", {"reason": ""})}
     if row.verdict is not None and row.verdict.decision == "await_approval":
@@ -65,12 +66,15 @@ def _deployment_links(row: Row) -> Mapping[str, str]:
 
 
 def _saga_actions(row: Row) -> Mapping[str, tuple[str, dict[str, Any]]]:
-    if row.status != "paused":
-        return {}
-    actions: dict[str, tuple[str, dict[str, Any]]] = {"resume": ("saga.resume", {})}
-    stuck = [effect.key for effect in row.effects if effect.status not in ("undone", "waived")]
-    if row.compensating and stuck:
-        actions["waive_effect"] = ("saga.waive_effect", {"key": stuck[-1], "reason": ""})
+    actions: dict[str, tuple[str, dict[str, Any]]] = {}
+    if row.status == "paused":
+        actions["resume"] = ("saga.resume", {})
+    left = [each for each in row.effects if not each.closed]
+    if row.delivered:
+        left = [each for each in left if each.status in OPEN or each.attempt < row.attempt]
+    waivable = row.ended_at is None if row.delivered else row.compensating and row.status == "paused"
+    if left and waivable:
+        actions["waive_effect"] = ("saga.waive_effect", {"key": left[-1].key, "reason": ""})
     return actions
 
 

@@ -69,7 +69,7 @@ class Analysis(Struct, frozen=True, forbid_unknown_fields=True):
     errors: bool = True
     latency_quantiles: Annotated[tuple[float, ...], Meta(max_length=5)] = (0.5, 0.9, 0.99)
     latency_tolerance: Annotated[float, Meta(ge=0, le=10)] = 0.0
-    measurements: Annotated[tuple[Metric, ...], Meta(max_length=20)] = ()
+    measurements: Annotated[tuple[Metric, ...], Meta(max_length=10)] = ()
     interval: Annotated[float, Meta(ge=0.1, le=3600)] = 5.0
 
 

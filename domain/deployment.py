@@ -21,7 +21,7 @@ from domain.strategy import PLAIN, Canary, StepKind, Strategy, declared, faults,
 Id = Annotated[str, Meta(pattern=ID)]
 Reason = Annotated[str, Meta(max_length=1000)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
-Instances = Annotated[int, Meta(ge=1, le=50)]
+Instances = Annotated[int, Meta(ge=1, le=30)]
 Step = str
 """A name of `strategy.steps_of`."""
 
@@ -37,8 +37,8 @@ class RolloutPolicy(Struct, frozen=True, forbid_unknown_fields=True):
 
     def timeout(self, step: Step) -> float:
         timeouts: dict[str, float] = {**self.step_timeouts}
-        # The baseline is the same program: it takes as long to be healthy.
-        kind = "health" if step == "baseline-health" else kind_of(step)
+        # Whatever is waited for, it is the same program: it takes as long to be healthy.
+        kind = "health" if step.endswith("-health") else kind_of(step)
         return timeouts.get(kind, self.default_timeout)
 
 
@@ -341,14 +341,23 @@ def _decide_watched(command: canary.Command, state: Rolling) -> tuple[Event, ...
     strategy, by_person = declared(state.strategy), isinstance(command, Approve | Promote)
     if by_person and state.cancelled is not None:
         return Refusal("cancellation_requested", "the deployment was cancelled")
-    if by_person and state.watch is not None and state.watch.name in state.done:
+    if (
+        state.watch is not None
+        and not isinstance(command, ShiftTraffic | Look)
+        and _decided(state, state.watch, by_person)
+    ):
         # It would be recorded, and nobody would act on it.
         return Refusal("canary_not_watched", "the step of the canary is over, and the traffic is on its way elsewhere")
     if isinstance(strategy, Canary) and (state.watch is not None or isinstance(command, ShiftTraffic)):
         return canary.decide(command, strategy, state.watch)
-    if isinstance(command, Promote) and state.step == "keep":
-        return (canary.Promoted("keep", command.reason),)
+    if isinstance(command, Approve | Promote) and state.step in ("keep", "gate") and state.step not in state.done:
+        return (canary.Promoted(state.step, command.reason),)
     return Refusal("nothing_to_watch", "the deployment has no canary with traffic, and keeps no old release now")
+
+
+def _decided(state: Rolling, watch: Watch, by_person: bool) -> bool:
+    over = watch.name in state.done or watch.decision in ("promote", "roll_back")
+    return over or (by_person and watch.decision == "advance")
 
 
 def _decide_backward(command: Report | canary.Command, state: RollingBack) -> tuple[Event, ...] | Refusal:
@@ -427,7 +436,8 @@ def evolve(state: State, event: Event) -> State:
             Rolling(),
         ):
             strategy = declared(state.strategy)
-            if not isinstance(strategy, Canary):
+            watched = state.watch is not None or isinstance(event, canary.TrafficShifted)
+            if not isinstance(strategy, Canary) or not watched:
                 return state
             return structs.replace(state, watch=canary.evolve(state.watch, event, strategy))
         case RollbackStarted(reason), Rolling(version, previous):
@@ -473,8 +483,9 @@ def _rolling(event: Requested) -> Rolling:
 
 def _attempt(state: Rolling, number: int) -> Rolling:
     """A target where nothing is live has nothing to compare with."""
-    replaces = state.previous is not None and state.previous.target == state.targets[number - 1]
-    steps = steps_of(state.strategy, state.instances, replaces)
+    live = state.previous
+    here = live is not None and live.target == state.targets[number - 1]
+    steps = steps_of(state.strategy, state.instances, here, live is not None and not here)
     return structs.replace(state, attempt=number, steps=steps, step=None, done=(), skipped=(), healthy=None, watch=None)
 
 

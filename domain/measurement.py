@@ -13,7 +13,7 @@ from typing import Annotated, Final, TypeVar
 
 from msgspec import Meta, Struct
 
-Whole = Annotated[int, Meta(ge=0)]
+Whole = Annotated[int, Meta(ge=0, le=2**53)]
 _SHORTEST: Final = 0.0001
 _PER_OCTAVE: Final = 8
 _LAST: Final = 160

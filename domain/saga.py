@@ -263,7 +263,8 @@ def _waive(key: str, reason: str, state: Running) -> tuple[Event, ...] | Refusal
         return Refusal("effect_not_found", f"the saga has no effect {key}")
     if state.effect(key).closed:
         return Refusal("effect_closed", f"the effect is already {state.effect(key).status}")
-    left_behind = state.delivered and state.effect(key).attempt < state.attempt
+    effect = state.effect(key)
+    left_behind = state.delivered and (effect.attempt < state.attempt or effect.status in OPEN)
     if not left_behind and (state.paused is None or state.stuck != key):
         return Refusal("effect_not_stuck", "only an effect whose undo has failed can be waived")
     return EffectWaived(key, reason), Resumed()

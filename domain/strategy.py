@@ -63,7 +63,7 @@ class Canary(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", 
     `patience` seconds; then a person is asked, or it is rolled back.
     """
 
-    steps: Annotated[tuple[CanaryStep, ...], Meta(min_length=1, max_length=50)] = (
+    steps: Annotated[tuple[CanaryStep, ...], Meta(min_length=1, max_length=20)] = (
         CanaryStep(5),
         CanaryStep(25),
         CanaryStep(50),
@@ -133,20 +133,24 @@ def _canary_faults(canary: Canary) -> Iterator[str]:
         yield "without analysis the last step needs a gate: nothing is promoted on no evidence"
 
 
-def steps_of(strategy: Strategy, instances: int, replaces: bool) -> tuple[str, ...]:
-    """The steps of a rollout; `replaces`: a release is live where the new one is going.
+def steps_of(strategy: Strategy, instances: int, replaces: bool, elsewhere: bool = False) -> tuple[str, ...]:
+    """The steps of a rollout. A release is live where the new one is going (`replaces`), on another target
+    (`elsewhere`), or nowhere.
 
-    Where nothing is live there is nothing to compare with and nothing to keep: then everything is a switch.
+    Where nothing is live there is nothing to compare with and nothing to keep: then everything is a switch. A canary
+    that was asked for while a release is live elsewhere waits at a `gate` for a person, as there is no evidence.
     """
     match declared(strategy):
         case RollingUpdate(batch):
             return _rolling_steps(instances, batch)
         case BlueGreen() if replaces:
-            return (*PLAIN[:5], "keep", "retire")
+            return (*PLAIN[:5], "keep", "keep-health", "retire")
         case Canary() as canary if replaces:
             baseline = ("baseline", "baseline-health") if canary.baseline == "equal" else ()
             looks = (f"canary-{number}" for number in range(1, len(canary.steps) + 1))
             return (*PLAIN[:4], *baseline, *looks, "switch", "retire")
+        case Canary() if elsewhere:
+            return (*PLAIN[:4], "gate", *PLAIN[4:])
         case SwitchOver() | BlueGreen() | Canary():
             return PLAIN
 

@@ -10,7 +10,7 @@ from msgspec import Struct, structs
 from domain import canary, deployment
 from domain.measurement import Counts
 from domain.stack import ReleaseSpec
-from domain.strategy import Declared, declared, name_of
+from domain.strategy import Declared, declared, kind_of, name_of
 from eventstore.envelope import Recorded
 from projections.projection import Projection, Table, stream_id
 
@@ -110,6 +110,7 @@ def fold(row: Deployment | None, event: Recorded, data: Any) -> Deployment | Non
                 now,
                 status="running",
                 step=step,
+                weights=row.weights if kind_of(step) == "canary" else {},
                 started_at=row.started_at or event.time,
                 steps=[*row.steps, StepRow(step, "running", event.time)],
             )
@@ -145,7 +146,7 @@ def fold(row: Deployment | None, event: Recorded, data: Any) -> Deployment | Non
         case deployment.CancellationRequested(reason):
             return structs.replace(now, cancelled=True, reason=reason)
         case deployment.RollbackStarted(reason):
-            return structs.replace(now, status="rolling_back", reason=reason)
+            return structs.replace(now, status="rolling_back", weights={}, reason=reason)
         case deployment.Completed(_, url):
             return structs.replace(_over(now, event, "completed"), url=url, reason=None)
         case deployment.RolledBack():

@@ -96,7 +96,8 @@ class Attempt(NamedTuple):
 
     @property
     def steps(self) -> tuple[str, ...]:
-        return steps_of(self.rollout.strategy, self.rollout.instances, self.previous is not None)
+        here, elsewhere = self.previous is not None, self.elsewhere is not None
+        return steps_of(self.rollout.strategy, self.rollout.instances, here, elsewhere)
 
     @property
     def live(self) -> LiveRelease:
@@ -116,9 +117,16 @@ class Attempt(NamedTuple):
         return start_keys(self.previous) if self.previous else ()
 
     @property
-    def baseline(self) -> str | None:
-        """The start key of a fresh instance of the old release; None: there is none."""
-        return self.key("start", _BASELINE) if "baseline" in self.steps else None
+    def baselines(self) -> tuple[str, ...]:
+        """The start keys of the fresh instances of the old release, as many as of the new one, or none."""
+        if "baseline" not in self.steps:
+            return ()
+        return tuple(self.key("start", each) for each in self.baseline_numbers)
+
+    @property
+    def baseline_numbers(self) -> tuple[str, ...]:
+        """b, b2, b3 …"""
+        return tuple(_BASELINE if n == 1 else f"{_BASELINE}{n}" for n in range(1, self.rollout.instances + 1))
 
 
 def actions(attempt: Attempt, step: str) -> tuple[Action, ...]:
@@ -133,7 +141,9 @@ def actions(attempt: Attempt, step: str) -> tuple[Action, ...]:
         case "start":
             return tuple(_start(attempt, number, attempt.rollout.release) for number in everyone)
         case "baseline" if attempt.previous and attempt.previous.release:
-            return _allocate(attempt, _BASELINE), _start(attempt, _BASELINE, attempt.previous.release)
+            release = attempt.previous.release
+            numbers = attempt.baseline_numbers
+            return (*(_allocate(attempt, n) for n in numbers), *(_start(attempt, n, release) for n in numbers))
         case "canary" if isinstance(strategy, Canary):
             return (_canary_switch(attempt, strategy, step),)
         case "switch":
@@ -148,7 +158,7 @@ def watched(attempt: Attempt, step: str) -> tuple[str, ...]:
     """The start keys whose health a step waits for."""
     strategy = declared(attempt.rollout.strategy)
     if step == "baseline-health":
-        return (attempt.baseline,) if attempt.baseline else ()
+        return attempt.baselines
     if isinstance(strategy, RollingUpdate):
         return tuple(attempt.key("start", n) for n in _instances(attempt, strategy.batch, int(step.rpartition("-")[2])))
     return attempt.starts()
@@ -157,7 +167,7 @@ def watched(attempt: Attempt, step: str) -> tuple[str, ...]:
 def roles(attempt: Attempt, strategy: Canary, step: str) -> dict[str, int]:
     """The weights of a canary's step in percent, by role."""
     weight = strategy.steps[int(step.rpartition("-")[2]) - 1].weight
-    if attempt.baseline is None:
+    if not attempt.baselines:
         return {"canary": weight, "stable": 100 - weight}
     return {"canary": weight, "stable": 100 - 2 * weight, "baseline": weight}
 
@@ -187,14 +197,13 @@ def _canary_switch(attempt: Attempt, strategy: Canary, step: str) -> Action:
     mine, old = attempt.starts(), attempt.replaced()
     weights = {key: percent["canary"] * len(old) for key in mine}
     weights |= {key: percent["stable"] * len(mine) for key in old}
-    if attempt.baseline is not None:
-        weights[attempt.baseline] = percent["baseline"] * len(mine) * len(old)
+    weights |= {key: percent["baseline"] * len(old) for key in attempt.baselines}
     return Action("switch", attempt.key("switch", step.rpartition("-")[2] + "-c"), weights=weights)
 
 
 def _retire(attempt: Attempt) -> tuple[Action, ...]:
     old = [(number, key) for number, key in enumerate(attempt.replaced(), 1)]
-    baseline = [(_BASELINE, attempt.baseline)] if attempt.baseline else []
+    baseline = zip(attempt.baseline_numbers, attempt.baselines, strict=False)
     return tuple(Action("retire", attempt.key("retire", each), retires=key) for each, key in (*baseline, *old))
 
 

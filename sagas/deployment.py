@@ -134,7 +134,7 @@ def _timeout(rollout: Rollout, step: Step) -> float:
     """In seconds. A canary has its own sense of time; the old release is kept exactly as long as the strategy says."""
     strategy = declared(rollout.strategy)
     match kind_of(step), strategy:
-        case "canary", _:
+        case (("canary" | "gate"), _):
             return 0.0
         case "keep", _:
             return getattr(strategy, "keep", 0.0)
@@ -142,7 +142,9 @@ def _timeout(rollout: Rollout, step: Step) -> float:
             return rollout.policy.timeout(step)
 
 
-def _plan_step(state: saga.Running, attempt: Attempt, step: Step) -> Perform:
+def _plan_step(state: saga.Running, attempt: Attempt, step: Step) -> Perform | None:
+    if step == "gate":
+        return None
     for action in actions(attempt, step):
         if state.effect(action.key).status in saga.OPEN:
             return Perform(step, action.operation, action.key, attempt=attempt.number)
@@ -171,7 +173,7 @@ def react(state: saga.Running, outcome: Outcome) -> Decision:
             return _exhausted(what, reason)
         case Unreachable(what, reason):
             return _fall_back(state, attempt, what, reason)
-        case Rejected(what, reason) if what.undo:
+        case Rejected(what, reason) if what.undo or state.delivered:
             return _undo_failed(what, reason)
         case Rejected(what, reason):
             return _fail(rollout, what.step, reason)
@@ -196,7 +198,8 @@ def _done(state: saga.Running, attempt: Attempt, done: Done) -> Decision:
     if state.delivered or kind_of(what.step) == "canary" or _more_to_do(state, attempt, what):
         return Decision(kept, reports)
     events, told = _step_done(attempt.rollout, what.step, detail)
-    healthy = (_tell(attempt.rollout, deployment.ReportHealth(True, detail)),) if what.operation == "health" else ()
+    seen_well = what.operation in ("health", "keep-health")
+    healthy = (_tell(attempt.rollout, deployment.ReportHealth(True, detail)),) if seen_well else ()
     return Decision((*kept, *events), (*reports, *healthy, *told))
 
 
@@ -232,7 +235,7 @@ def _undo_failed(what: Perform, reason: str) -> Decision:
 
 
 def _fail(rollout: Rollout, step: Step, reason: str) -> Decision:
-    unhealthy = kind_of(step) in ("health", "keep")
+    unhealthy = kind_of(step) in ("health", "keep", "keep-health")
     return Decision(
         (saga.StepFailed(step, reason), saga.CompensationStarted(f"{step} failed: {reason}")),
         (
@@ -247,7 +250,7 @@ def _hear(state: saga.Running, rollout: Rollout, event: canary.Judged | canary.P
     """Of what is over, or was heard before, nothing follows."""
     forward = state.compensating is None and state.step == event.step
     match event:
-        case canary.Promoted("keep", reason) if forward:
+        case canary.Promoted(("keep" | "gate"), reason) if forward:
             return Decision(*_step_done(rollout, event.step, reason or "promoted by a person"))
         case canary.Judged(number) if forward and number > state.verdict:
             return _follow(state, rollout, event)
@@ -275,8 +278,6 @@ def _timed_out(state: saga.Running, rollout: Rollout, timer: str) -> Decision:
     if over or state.step is None or timer != f"{state.step}-timeout":
         return Decision()
     seconds = _timeout(rollout, state.step)
-    if state.step == "keep" and state.attempts:
-        return Decision((saga.Paused("keep: its time is up, but the target does not say whether the release is well"),))
     if state.step == "keep":
         return Decision(*_step_done(rollout, "keep", f"nothing spoke against it for {seconds:g} s"))
     return _fail(rollout, state.step, f"not done within {seconds:g} s")

@@ -70,6 +70,8 @@ class Instance:
         self._version = 0
         self._first: Recorded | None = None
         self._step_started: datetime | None = None
+        self.taken = 0
+        """How many inputs are recorded, or came to nothing."""
 
     def give(self, input: saga.Started | Outcome | None, cause: Recorded | None = None) -> None:
         """None means: look again (somebody wrote to the saga's stream)."""
@@ -94,8 +96,7 @@ class Instance:
     async def _drive(self) -> None:
         while True:
             while self._inputs:
-                await self._take(self._inputs[0])
-                self._inputs.popleft()
+                await self._take_next()
             if not isinstance(self._state, saga.Running):
                 return await self._leave()
             match self._definition.plan(self._state):
@@ -105,6 +106,11 @@ class Instance:
                     await self._record(decision)
                 case Perform() as what:
                     await self._attempt(what)
+
+    async def _take_next(self) -> None:
+        await self._take(self._inputs[0])
+        self._inputs.popleft()
+        self.taken += 1
 
     async def _take(self, input: saga.Started | Outcome | None) -> None:
         match input:
@@ -122,7 +128,8 @@ class Instance:
                     await self._record(self._definition.react(self._state, input))
 
     async def _attempt(self, what: Perform) -> None:
-        """Perform, unless news comes first that may make it pointless (a timeout, a cancellation, a verdict)."""
+        """Perform, unless news comes first that may make it pointless: a timeout, a cancellation, or a verdict after
+        which something else is planned."""
         assert isinstance(self._state, saga.Running)
         self._news.clear()
         if not what.undo:
@@ -130,7 +137,9 @@ class Instance:
         performing = asyncio.ensure_future(self._definition.perform(self._state, what))
         try:
             while not performing.done():
-                if not what.undo and any(isinstance(given, TimedOut | Cancelled | Heard) for given in self._inputs):
+                if not what.undo and any(isinstance(given, TimedOut | Cancelled) for given in self._inputs):
+                    return
+                if not what.undo and not await self._still_planned(what):
                     return
                 await self._news_or(performing)
             outcome = performing.result()
@@ -140,6 +149,14 @@ class Instance:
         if isinstance(outcome, Stumbled):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), outcome.delay)
+
+    async def _still_planned(self, what: Perform) -> bool:
+        """After the verdicts that have come meanwhile."""
+        heard = False
+        while self._inputs and isinstance(self._inputs[0], Heard):
+            await self._take_next()
+            heard = True
+        return not heard or (isinstance(self._state, saga.Running) and self._definition.plan(self._state) == what)
 
     async def _news_or(self, performing: asyncio.Future[Outcome]) -> None:
         news = asyncio.ensure_future(self._news.wait())

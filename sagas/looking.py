@@ -48,7 +48,7 @@ async def _arms(target: Target, attempt: Attempt) -> tuple[str, Counts, Counts]:
     reading = await target.measure(attempt.rollout.front)
     restarts = {running.start_key: running.restarts for running in await target.inventory()}
     counts = {key: _with_crashes(each, restarts.get(key, 0)) for key, each in reading.arms.items()}
-    compared = (attempt.baseline,) if attempt.baseline else attempt.replaced()
+    compared = attempt.baselines or attempt.replaced()
     mine = total(counts.get(key, Counts()) for key in attempt.starts())
     return reading.epoch, mine, total(counts.get(key, Counts()) for key in compared)
 

@@ -97,8 +97,13 @@ def deployment_saga(
 
 
 def _may_fall_back(state: saga.Running, attempt: Attempt) -> bool:
+    """Only before there was traffic: a release that is being watched must not get past that by an outage."""
     forward = state.compensating is None and not state.delivered
-    return forward and attempt.number < len(attempt.rollout.targets)
+    switched = any(
+        each.operation == "switch" and each.attempt == attempt.number and each.status == "kept"
+        for each in state.effects
+    )
+    return forward and not switched and attempt.number < len(attempt.rollout.targets)
 
 
 def _place(state: saga.Running, attempt: Attempt, what: Perform) -> environment.Target:

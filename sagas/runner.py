@@ -30,7 +30,6 @@ from sagas.instance import Instance, Tell
 
 log = logging.getLogger(__name__)
 
-_IN_FLIGHT: Final = 2_000
 _CONSUMER: Final = "sagas"
 _UNREADABLE: Final = 30.0
 """Seconds until an event that could not be read is tried again."""
@@ -39,18 +38,27 @@ _UNREADABLE: Final = 30.0
 class SagaRunner:
     """Any number of processes may run one each: effects are keyed and the saga's stream has one writer per version.
 
-    `ack_wait`: seconds until the wake-ups of a crashed process are delivered again.
+    `ack_wait`: seconds until the wake-ups of a crashed process are delivered again. `in_flight`: how many of them may
+    be unacknowledged; more sagas than that are never under way at a time.
     """
 
     def __init__(
-        self, store: EventStore, tell: Tell, definitions: Sequence[SagaDefinition], *, ack_wait: float = 5.0
+        self,
+        store: EventStore,
+        tell: Tell,
+        definitions: Sequence[SagaDefinition],
+        *,
+        ack_wait: float = 5.0,
+        in_flight: int = 2_000,
     ) -> None:
         self._store = store
         self._tell = tell
         self._definitions = {definition.kind: definition for definition in definitions}
         self._running: dict[str, tuple[Instance, asyncio.Task[None]]] = {}
         self._held: dict[str, list[Msg]] = {}
+        self._let_go: dict[str, int] = {}
         self._ack_wait = ack_wait
+        self._in_flight = in_flight
         self.ready = asyncio.Event()
 
     async def run(self) -> None:
@@ -101,7 +109,7 @@ class SagaRunner:
                     "deliver_policy": "all",
                     "ack_policy": "explicit",
                     "ack_wait": int(self._ack_wait * 1e9),
-                    "max_ack_pending": _IN_FLIGHT,
+                    "max_ack_pending": self._in_flight,
                     "max_deliver": -1,
                 },
             },
@@ -159,6 +167,7 @@ class SagaRunner:
         known = self._running.get(saga_id)
         if known is not None and not known[1].done():
             return known[0].give(input, cause)
+        self._let_go[saga_id] = 0
         instance = Instance(self._store, self._tell, definition, saga_id)
         instance.give(input, cause)
         task = asyncio.create_task(self._drive(saga_id, instance))
@@ -172,8 +181,9 @@ class SagaRunner:
             log.exception("saga %s stopped unexpectedly", saga_id)
             self._held.pop(saga_id, None)
             self._running.pop(saga_id, None)
+            self._let_go.pop(saga_id, None)
             return
-        del self._running[saga_id]
+        del self._running[saga_id], self._let_go[saga_id]
         for message in self._held.pop(saga_id, []):
             with contextlib.suppress(NatsError, OSError):
                 await message.ack()
@@ -182,9 +192,25 @@ class SagaRunner:
         """Tell the server, in time, that the sagas under way are alive."""
         while True:
             await asyncio.sleep(self._ack_wait / 3)
+            await self._acknowledge_taken()
             for message in [message for held in self._held.values() for message in held]:
                 with contextlib.suppress(NatsError, OSError):
                     await message.in_progress()
+
+    async def _acknowledge_taken(self) -> None:
+        """What a saga under way has recorded need not come again; one message of it is enough to wake it.
+
+        A saga may be under way for days, and the server hands out no more than so many unacknowledged messages to all.
+        """
+        for saga_id, (instance, _) in self._running.items():
+            held = self._held.get(saga_id, [])
+            spare = min(instance.taken - self._let_go[saga_id], len(held)) - 1
+            for message in held[: max(0, spare)]:
+                with contextlib.suppress(NatsError, OSError):
+                    await message.ack()
+            if spare > 0:
+                del held[:spare]
+                self._let_go[saga_id] += spare
 
     async def _release(self) -> None:
         await end_tasks(*(task for _, task in self._running.values()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 from msgspec import structs
@@ -13,7 +14,7 @@ from domain.strategy import Canary, declared, kind_of
 from eventstore.envelope import now
 from sagas.course import Action, Attempt, Rollout, actions, aftermath, roles, watched
 from sagas.definition import Done, Perform, Told
-from sagas.targets.port import Release, ReleaseFailed, Target
+from sagas.targets.port import Release, ReleaseFailed, Target, TargetUnavailable
 
 
 async def carry_out(target: Target, attempt: Attempt, what: Perform) -> Done:
@@ -55,7 +56,7 @@ async def _act(target: Target, attempt: Attempt, what: Perform, action: Action) 
 def _version(attempt: Attempt, action: Action) -> str:
     """Of the old release, when it is about that: a baseline runs the old one, too."""
     previous = attempt.rollout.previous
-    old = action.operation == "retire" or (attempt.baseline is not None and action.key == attempt.baseline)
+    old = action.operation == "retire" or action.key in attempt.baselines
     return previous.version if old and previous else attempt.rollout.version
 
 
@@ -109,22 +110,26 @@ async def _healthy(target: Target, attempt: Attempt, start: str) -> str:
 
 
 async def _until_unhealthy(target: Target, attempt: Attempt, step: str) -> str:
-    """For ever, while the release is well: its time is up by a timer. Raises ReleaseFailed when it is not."""
+    """For ever, while nothing bad is known of the release: its time is up by a timer, and then its health counts.
+
+    Raises ReleaseFailed when it is not well.
+    """
     policy = attempt.rollout.policy
     bad = dict.fromkeys(watched(attempt, step), 0)
     while True:
         for start in bad:
-            health = await target.health(start)
-            bad[start] = 0 if health.healthy else bad[start] + 1
-            if bad[start] >= policy.unhealthy_checks:
-                raise ReleaseFailed(f"{bad[start]} bad answers in a row: {health.detail}")
+            with contextlib.suppress(TargetUnavailable):
+                health = await target.health(start)
+                bad[start] = 0 if health.healthy else bad[start] + 1
+                if bad[start] >= policy.unhealthy_checks:
+                    raise ReleaseFailed(f"{bad[start]} bad answers in a row: {health.detail}")
         await asyncio.sleep(policy.health_interval)
 
 
 def _started(attempt: Attempt, action: Action) -> Release:
     """It is told which part it has, so that metrics of its own can be told apart from those of other instances."""
     spec = action.release or attempt.rollout.release
-    arm = "baseline" if action.key == attempt.baseline else "release"
+    arm = "baseline" if action.key in attempt.baselines else "release"
     part = {"DEPLOYMENT_ID": attempt.rollout.deployment_id, "DEPLOYMENT_ARM": arm}
     return _release(structs.replace(spec, environment={**part, **spec.environment}))
 

@@ -119,6 +119,7 @@ STORIES = {
             *step("health"),
             *step("switch", "switch"),
             *step("keep"),
+            *step("keep-health"),
             *step("retire", "retire"),
             "completed",
         ),

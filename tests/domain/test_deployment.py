@@ -127,11 +127,22 @@ def test_the_steps_of_an_attempt_are_those_for_what_is_live_on_its_target(strate
     """The old release runs on the first target: on the second there is nothing to keep, and nothing to compare with."""
     first = deployment.fold([Requested(*facts(strategy))])
     assert first.steps == steps_of(strategy, 3, replaces=True)
-    assert deployment.fold([fallen_back], first).steps == PLAIN
+    assert deployment.fold([fallen_back], first).steps == steps_of(strategy, 3, False, elsewhere=True)
     moved = LiveRelease("d0", "1.0", "spare")
     elsewhere = deployment.fold([Requested(*facts(strategy, moved))])
-    assert elsewhere.steps == PLAIN
+    assert elsewhere.steps == steps_of(strategy, 3, False, elsewhere=True)
     assert deployment.fold([fallen_back], elsewhere).steps == steps_of(strategy, 3, replaces=True)
+
+
+@pytest.mark.parametrize("word", [Approve("seen it"), Promote("seen it")])
+def test_a_canary_where_nothing_can_be_compared_waits_for_the_word_of_a_person(word):
+    moved = LiveRelease("d0", "1.0", "spare")
+    waiting = Scenario(deployment).given(Requested(*facts(Canary(), moved)), StepStarted("gate"))
+    waiting.when(word).then(Promoted("gate", "seen it"))
+    passed = Scenario(deployment).given(
+        Requested(*facts(Canary(), moved)), StepStarted("gate"), StepCompleted("gate", "")
+    )
+    passed.when(word).refused("nothing_to_watch")
 
 
 def test_an_attempt_forgets_the_health_and_the_steps_of_the_one_before_but_not_that_it_was_cancelled():

@@ -63,7 +63,12 @@ def test_a_switch_over_is_the_plain_rollout(replaces, instances):
 
 
 def test_blue_green_keeps_the_old_release_for_a_while_before_it_is_retired():
-    assert steps_of(BlueGreen(), 2, True) == ("validate", "allocate", "start", "health", "switch", "keep", "retire")
+    kept = ("validate", "allocate", "start", "health", "switch", "keep", "keep-health", "retire")
+    assert steps_of(BlueGreen(), 2, True) == kept
+
+
+def test_a_canary_away_from_the_live_release_has_no_evidence_and_waits_for_a_person():
+    assert steps_of(Canary(), 1, False, elsewhere=True) == (*PLAIN[:4], "gate", *PLAIN[4:])
 
 
 def test_blue_green_where_nothing_is_live_has_nothing_to_keep():

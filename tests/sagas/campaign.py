@@ -26,6 +26,9 @@ DECIDER = {decider.category: decider for decider in DECIDERS}
 ME = Caller(actor="ann")
 
 
+TOO_LATE = ("deployment_ended", "saga_not_paused", "saga_ended", "cancellation_requested", "rollback_started")
+
+
 class Result(NamedTuple):
     """`outcome` of the deployment; `wrong`: what is not as it should be then, empty when all is."""
 
@@ -113,6 +116,8 @@ class Campaign:
                 case saga.Paused():
                     injection.lifted = True
                     await self._have_a_look(id, injection.fault)
+                case saga.StepStarted("gate"):
+                    await self._command("deployment.promote", id)
                 case saga.Delivered():
                     injection.lifted = True
                 case saga.Completed() | saga.Compensated():
@@ -178,14 +183,14 @@ class Campaign:
         """Whether it was accepted; a refusal is a failure, but for people who come too late."""
         request = CommandRequest(type=type, stream_id=stream, data=msgspec.json.encode(data or {}))
         outcome = await self.core.handler.handle(request, ME, timeout=PATIENCE)
-        late = outcome.refusal in ("deployment_ended", "saga_not_paused", "saga_ended")
+        late = outcome.refusal in TOO_LATE
         assert outcome.outcome == "accepted" or late, outcome
         return outcome.outcome == "accepted"
 
 
 def _times(fault: Fault, old: int) -> int:
     """How many effects the operation has in this rollout, which replaces so many old instances (at least one)."""
-    baseline = fault.strategy == "canary" and old > 0
+    baseline = fault.instances if fault.strategy == "canary" and old > 0 else 0
     match fault.operation:
         case "allocate" | "start" | "health" | "free" | "stop":
             times = fault.instances + baseline

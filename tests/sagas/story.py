@@ -105,7 +105,7 @@ class Story:
 
 
 @asynccontextmanager
-async def told(url, name, retries=RETRIES):
+async def told(url, name, retries=RETRIES, in_flight=2_000):
     async with open_core(url) as core:
         story = Story(core, name)
         tell = teller(core.handler, core.store)
@@ -116,7 +116,7 @@ async def told(url, name, retries=RETRIES):
             await tell(commands, ids, also, context)
 
         definitions = saga_definitions(core, story.place, retries)
-        runner = SagaRunner(core.store, tell_after_news, definitions, ack_wait=1.0)
+        runner = SagaRunner(core.store, tell_after_news, definitions, ack_wait=1.0, in_flight=in_flight)
         running = asyncio.create_task(runner.run())
         try:
             await story.prepare()

@@ -304,7 +304,7 @@ def test_the_first_release_of_all_has_nothing_to_be_compared_with():
 
 def test_blue_green_keeps_the_old_release_until_its_time_is_up():
     world = World(strategy=BlueGreen(keep=60)).run()
-    assert [what.operation for what in world.performed] == [*PLAIN[:5], "keep", "retire"]
+    assert [what.operation for what in world.performed] == [*PLAIN[:5], "keep", "keep-health", "retire"]
     assert world.state.outcome == "completed"
 
 
@@ -324,13 +324,53 @@ def test_a_kept_release_is_let_go_early_by_a_person():
     assert world.refused == []
 
 
-def test_a_kept_release_is_not_let_go_while_nobody_knows_whether_the_new_one_is_well():
-    world = World(strategy=BlueGreen()).run(until=lambda world: world.state.step == "keep")
-    world.step(lambda what: Stumbled(what, 1, 0.1, "away"))
-    world.tell(TimedOut("keep-timeout"))
-    assert world.state.paused
-    world.record(Decision(saga.decide(saga.Resume(), world.state)))
+def test_a_kept_release_is_not_let_go_before_the_new_one_is_seen_well():
+    away_then = lambda what: Stumbled(what, 1, 0.1, "away") if what.operation == "keep-health" else None  # noqa: E731
+    world = World(strategy=BlueGreen()).run(until=lambda world: world.state.step == "keep-health")
+    world.step(away_then)
+    assert world.state.step == "keep-health"
+    assert world.run(failing("keep-health")).state.outcome == "compensated"
+
+
+CANARY_ELSEWHERE = LiveRelease("d0", "1.0", "other", release=OLD)
+
+
+def test_a_canary_away_from_the_live_release_waits_for_a_person():
+    world = World(strategy=CANARY, previous=CANARY_ELSEWHERE).run()
+    assert world.state.step == "gate"
+    assert not any(what.operation == "switch" for what in world.performed)
+    world.say(canary.Promote("nothing to compare with"))
     assert world.run().state.outcome == "completed"
+
+
+def test_a_fallback_does_not_get_a_canary_past_its_evidence():
+    world = World(strategy=CANARY, fallbacks=(FALLBACK,))
+    world.run(until=lambda world: "start" in world.state.completed)
+    world.run(unreachable())
+    assert (world.state.attempt, world.state.step) == (2, "gate")
+
+
+def test_a_canary_of_several_instances_has_as_many_baselines():
+    old = LiveRelease("d0", "1.0", "local", instances=2, release=OLD)
+    world = World(strategy=CANARY, instances=3, previous=old).run(until=lambda world: world.looks)
+    [switch] = actions(attempt_of(world.state), "canary-2")
+    shares = {key: weight / sum(switch.weights.values()) for key, weight in switch.weights.items()}
+    assert {key: round(share, 4) for key, share in shares.items()} == {
+        **dict.fromkeys(("d1-start", "d1-start-2", "d1-start-3"), round(0.25 / 3, 4)),
+        **dict.fromkeys(("d0-start", "d0-start-2"), 0.25),
+        **dict.fromkeys(("d1-start-b", "d1-start-b2", "d1-start-b3"), round(0.25 / 3, 4)),
+    }
+
+
+def test_what_is_left_to_retire_on_a_lost_target_can_be_given_up():
+    world = World(fallbacks=(FALLBACK,), previous=LiveRelease("d0", "1.0", "local", release=OLD))
+    world.run(until=lambda world: world.state.step == "allocate")
+    refused = lambda what: Rejected(what, "gone") if world.state.delivered else unreachable()(what)  # noqa: E731
+    world.run(refused)
+    assert world.state.paused
+    world.record(Decision(saga.decide(saga.WaiveEffect("d1-retire-t2", "scrap"), world.state)))
+    world.run(lambda what: Done(what, "ok"))
+    assert world.state.outcome == "completed"
 
 
 def test_an_unhealthy_green_is_moved_back():

@@ -124,3 +124,32 @@ def test_arms_that_were_not_routed_to_for_long_are_forgotten():
     arms = front.reading("now").arms
     assert set(arms) == {"stays", *(f"release-{number}" for number in range(51, 150))}
     assert all(arms[f"release-{number}"].requests == 1 for number in range(51, 150))
+
+
+def test_an_outage_of_the_whole_front_is_an_incident_of_the_arm_that_it_struck_first():
+    front = FrontCounts()
+    front.routed(("canary", "stable"))
+    for arm in ("stable", *["stable"] * 5, "canary", *["stable"] * 8):
+        front.arm(arm).record(503, 0.01, "GET", "/")
+    arms = front.reading("e").arms
+    assert (arms["stable"].incidents, arms["canary"].incidents) == (2, 0)
+
+
+def test_a_user_for_whom_everything_fails_is_an_incident_of_one_arm_only():
+    front = FrontCounts()
+    front.routed(("canary", "stable"))
+    for arm in ("stable", "canary", "stable"):
+        front.arm(arm).record(500, 0.01, "GET", "/", "ann")
+        front.arm(arm).record(200, 0.01, "GET", "/", "bob")
+    arms = front.reading("e").arms
+    assert (arms["stable"].incidents, arms["canary"].incidents) == (1, 0)
+    assert (arms["stable"].errors, arms["canary"].errors) == (2, 1)
+
+
+def test_a_release_that_always_fails_beside_one_that_never_does_is_an_incident_at_each_tenth():
+    front = FrontCounts()
+    front.routed(("canary", "stable"))
+    for _ in range(31):
+        front.arm("canary").record(500, 0.01, "GET", "/")
+        front.arm("stable").record(200, 0.01, "GET", "/")
+    assert front.reading("e").arms["canary"].incidents == 4

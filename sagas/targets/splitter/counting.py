@@ -2,10 +2,13 @@
 
 Errors are answers from 500 on, and requests that got none or only a part. Those that belong together are one incident:
 
-- errors in a row on an arm, with no good answer between them, are one, and one more at every tenth of them (the 1st,
-  11th, 21st, …), so that a release that always fails is found quickly;
-- a value of the incident header (a user, a trace) is counted once on an arm for ever; its further errors neither
-  count nor make the row longer.
+- errors in a row, on an arm or on the whole front, with no good answer between them, are one, and one more after ten
+  of them, so that a release that always fails is found quickly;
+- a value of the incident header (a user, a trace) is counted once on the front for ever; its further errors neither
+  count nor make a row longer.
+
+What the whole front suffers is counted for the arm that it struck first. So an incident that has nothing to do with
+the release falls on an arm as often as a request does, however different the arms' weights are.
 """
 
 from __future__ import annotations
@@ -23,19 +26,36 @@ _SEGMENT: Final = 60
 _ARMS: Final = 100
 
 
-class ArmCounts:
-    """Counts of one arm."""
+class Incidents:
+    """What was counted on the whole front: the row of errors under way, and the values of the incident header."""
 
-    __slots__ = ("_errors", "_incidents", "_latency", "_patterns", "_requests", "_row", "_values")
+    __slots__ = ("row", "since", "values")
 
     def __init__(self) -> None:
+        self.row = 0
+        self.since = 0
+        self.values: dict[int, None] = {}  # by their hashes: values may be long
+
+    def remember(self, value: int) -> None:
+        if len(self.values) >= _VALUES:
+            del self.values[next(iter(self.values))]
+        self.values[value] = None
+
+
+class ArmCounts:
+    """Counts of one arm; `front` is what it shares with the others."""
+
+    __slots__ = ("_errors", "_front", "_incidents", "_latency", "_patterns", "_requests", "_row", "_since")
+
+    def __init__(self, front: Incidents | None = None) -> None:
+        self._front = front or Incidents()
         self._requests = 0
         self._errors = 0
         self._incidents = 0
         self._row = 0
+        self._since = 0
         self._latency: dict[int, int] = {}
         self._patterns: dict[str, int] = {}
-        self._values: dict[int, None] = {}  # by their hashes: values may be long
 
     def record(
         self, status: int | None, seconds: float | None, method: str, path: str, incident: str | None = None
@@ -51,7 +71,7 @@ class ArmCounts:
         if status is None or status >= 500:
             self._failed(status, method, path, incident)
         else:
-            self._row = 0
+            self._row = self._front.row = 0
 
     def abandoned(self, seconds: float) -> None:
         """The client left before the answer was complete: neither good nor bad, but it took at least so long."""
@@ -72,18 +92,21 @@ class ArmCounts:
             pattern = _OTHER
         self._patterns[pattern] = self._patterns.get(pattern, 0) + 1
         value = None if incident is None else hash(incident)
-        if value in self._values:
+        if value in self._front.values:
             return
-        if self._row % _ROW == 0:
+        if self._is_another():
             self._incidents += 1
+            self._since = self._front.since = 0
             if value is not None:
-                self._remember(value)
-        self._row += 1
+                self._front.remember(value)
 
-    def _remember(self, value: int) -> None:
-        if len(self._values) >= _VALUES:
-            del self._values[next(iter(self._values))]
-        self._values[value] = None
+    def _is_another(self) -> bool:
+        """Whether this error is an incident of its own, and not a part of the one before."""
+        self._row, self._since = self._row + 1, self._since + 1
+        self._front.row, self._front.since = self._front.row + 1, self._front.since + 1
+        if self._front.row > 1:
+            return self._front.since >= _ROW
+        return self._row == 1 or self._since >= _ROW
 
 
 class FrontCounts:
@@ -91,11 +114,12 @@ class FrontCounts:
 
     def __init__(self) -> None:
         self._arms: dict[str, ArmCounts] = {}
+        self._incidents = Incidents()
 
     def routed(self, keys: tuple[str, ...]) -> None:
         """Call with every new route, before its first request."""
         for key in keys:
-            self._arms[key] = self._arms.pop(key, None) or ArmCounts()
+            self._arms[key] = self._arms.pop(key, None) or ArmCounts(self._incidents)
         for key in list(self._arms)[: -max(_ARMS, len(keys))]:
             del self._arms[key]
 

@@ -29,7 +29,7 @@ class Route(Struct, frozen=True):
 
     With `sticky_header`, requests with the same value of that header go to the same arm while the route stands, and
     a value that is on the first arm stays there while the first arm's share grows; those without it are split.
-    With `incident_header`, failures with the same value of that header are one incident of their arm for ever.
+    With `incident_header`, failures with the same value of that header are one incident for ever, of the first arm.
     """
 
     arms: tuple[Arm, ...] = ()
