@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, structs
 
-from domain.analysis import Evidence, Judgement, judge, measure, observe
+from domain.analysis import Evidence, Judgement, Test, judge, measure, observe
 from domain.decider import Refusal
 from domain.measurement import Counts, Sample, since
 from domain.strategy import Canary, CanaryStep
@@ -268,15 +268,23 @@ def in_words(judgement: Judgement) -> str:
     match judgement.decision:
         case "roll_back":
             worst = max(judgement.tests, key=lambda test: test.log_e_worse)
-            return f"worse in {worst.metric}: evidence {_odds(judgement.log_e_worse)}"
+            return f"worse in {worst.metric}: {_counts(worst)}; evidence {_odds(judgement.log_e_worse)}"
         case "promote":
             return f"does no harm: evidence {_odds(judgement.log_e_harmless)}"
+        case "undecided" if not any(segment.canary_requests for test in judgement.tests for segment in test.segments):
+            return "undecided: the canary has answered nothing yet that it could be judged by"
         case "undecided" if judgement.needs is None:
-            return (
-                f"undecided: evidence of harm {_odds(judgement.log_e_worse)}, of none {_odds(judgement.log_e_harmless)}"
-            )
+            worse, harmless = _odds(judgement.log_e_worse), _odds(judgement.log_e_harmless)
+            return f"undecided: evidence of harm {worse}, of none {harmless}"
         case "undecided":
             return f"undecided: about {judgement.needs} more requests to the canary are needed"
+
+
+def _counts(test: Test) -> str:
+    """`15 of 292, beside 0 of 291`."""
+    mine = sum(each.canary_bad for each in test.segments), sum(each.canary_requests for each in test.segments)
+    theirs = sum(each.baseline_bad for each in test.segments), sum(each.baseline_requests for each in test.segments)
+    return f"{mine[0]} of {mine[1]}, beside {theirs[0]} of {theirs[1]}"
 
 
 def _odds(log_e: float) -> str:

@@ -12,6 +12,7 @@ import msgspec
 from domain.decider import Decider
 from eventstore.catalogue import members, tag_of
 from handlers.command import Fault, InvalidCommand
+from handlers.schema_faults import faults_of
 
 
 class Route:
@@ -53,10 +54,8 @@ class Route:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return [Fault("/data", str(error))]
         errors: Iterator[Any] = self._validator.iter_errors(document)  # pyright: ignore[reportUnknownMemberType]
-        return [
-            Fault("/data" + "".join(f"/{part}" for part in error.absolute_path), str(error.message)[:300])
-            for error in sorted(errors, key=lambda error: [str(part) for part in error.absolute_path])
-        ]
+        found = [fault for error in errors for fault in faults_of(error)]
+        return sorted(found, key=lambda fault: fault.where)
 
 
 def routes_of(deciders: Iterable[Decider[Any, Any, Any]]) -> Mapping[str, Route]:

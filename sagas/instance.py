@@ -17,7 +17,6 @@ from eventstore.errors import LogUnavailable, WrongVersion
 from eventstore.store import EventStore, StreamWrite
 from eventstore.tasks import end_tasks
 from sagas.definition import (
-    Cancelled,
     Decision,
     Heard,
     Outcome,
@@ -137,8 +136,6 @@ class Instance:
         performing = asyncio.ensure_future(self._definition.perform(self._state, what))
         try:
             while not performing.done():
-                if not what.undo and any(isinstance(given, TimedOut | Cancelled) for given in self._inputs):
-                    return
                 if not what.undo and not await self._still_planned(what):
                     return
                 await self._news_or(performing)
@@ -147,16 +144,35 @@ class Instance:
             await end_tasks(performing)
         await self._record(self._definition.react(self._state, outcome))
         if isinstance(outcome, Stumbled):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), outcome.delay)
+            await self._pause(what, outcome.delay)
+
+    async def _pause(self, what: Perform, delay: float) -> None:
+        """Until it may be tried again, or something else is planned; news that change nothing do not shorten it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay):
+                while await self._still_planned(what):
+                    self._news.clear()
+                    await self._news.wait()
 
     async def _still_planned(self, what: Perform) -> bool:
-        """After the verdicts that have come meanwhile."""
-        heard = False
-        while self._inputs and isinstance(self._inputs[0], Heard):
+        """After the news that have come meanwhile; those that end what is under way are left to be taken first."""
+        while self._inputs:
+            if self._ends_the_step(self._inputs[0]):
+                return False
             await self._take_next()
-            heard = True
-        return not heard or (isinstance(self._state, saga.Running) and self._definition.plan(self._state) == what)
+            if not isinstance(self._state, saga.Running) or self._definition.plan(self._state) != what:
+                return False
+        return True
+
+    def _ends_the_step(self, input: saga.Started | Outcome | None) -> bool:
+        """A timer of a step that is over means nothing any more."""
+        match input:
+            case TimedOut(timer):
+                return isinstance(self._state, saga.Running) and timer == f"{self._state.step}-timeout"
+            case Heard():
+                return False
+            case _:
+                return True
 
     async def _news_or(self, performing: asyncio.Future[Outcome]) -> None:
         news = asyncio.ensure_future(self._news.wait())

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 ReadCounters = Callable[[PrometheusCounters], Awaitable[Pair]]
 """Raises MetricUnavailable: then there is no data this time, and no data never passes."""
 
-_WAITING: Final = 30.0
+_WAITING: Final = 10.0
 """Seconds between looks, at least, while a person is waited for."""
 
 

@@ -9,10 +9,12 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import asyncpg
 import httpx
 import msgspec
 import pytest
@@ -126,16 +128,26 @@ class Platform:
             self._process.wait(20)
 
 
+async def create(url: str, database: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(f"CREATE DATABASE {database}")
+    finally:
+        await connection.close()
+
+
 @pytest.fixture(scope="module")
 def platform(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """A whole platform for the tests of one module; PostgreSQL is the session's."""
+    """A whole platform for the tests of one module; PostgreSQL is the session's, the database its own."""
     servers = Servers(1)
+    database = f"t{uuid.uuid4().hex}"
+    asyncio.run(create(postgres.url, database))
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     settings = RoleSettings(
         roles=("api", "projector"),
         nats_url=servers.url,
-        database_url=postgres.url,
+        database_url=postgres.url.rsplit("/", 1)[0] + f"/{database}",
         process_host=str(tmp_path_factory.mktemp("host")),
         host="127.0.0.1",
         port=port,
