@@ -26,13 +26,26 @@ from numpy.typing import ArrayLike, NDArray
 
 from domain.evidence import Floats, first_reached, log_mean
 from domain.measurement import Counts, Latency, Sample, buckets_within, upper_bound
-from domain.segments import Segment, Tally, bucket_with, dispersion, grown, latest, slower, tally, weigh
+from domain.segments import (
+    Segment,
+    Tally,
+    Total,
+    bucket_with,
+    dispersion,
+    grown,
+    latest,
+    slower,
+    tally,
+    total,
+    weigh,
+)
 
 RULE: Final = "conditional-binomial/1"
 _DECIMALS: Final = 6
 """Of logarithms: betaln of a million events is exact to 1e-10, so the next release of scipy finds the same figure."""
 _FORECAST: Final = 1 << 24
 
+MetricName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_.:-]{0,63}$")]
 Promql = Annotated[str, Meta(min_length=1, max_length=4000)]
 Decision = Literal["roll_back", "promote", "undecided"]
 
@@ -50,7 +63,7 @@ class PrometheusCounters(Struct, frozen=True, forbid_unknown_fields=True):
 class Metric(Struct, frozen=True, forbid_unknown_fields=True):
     """Counted by somebody else; without `prometheus`, measurements are published as events."""
 
-    name: Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_.:-]{0,63}$")]
+    name: MetricName
     prometheus: PrometheusCounters | None = None
 
 
@@ -92,6 +105,10 @@ class Test(Struct, frozen=True):
     log_e_harmless: float
     slower_than: float | None = None
 
+    @property
+    def total(self) -> Total:
+        return total(self.segments)
+
 
 class Judgement(Struct, frozen=True):
     """`log_e_worse` is of all metrics together, `log_e_harmless` of the metric with the least evidence.
@@ -106,6 +123,11 @@ class Judgement(Struct, frozen=True):
     needs: int | None
     tests: tuple[Test, ...]
     policy_version: str
+
+    @property
+    def worst(self) -> Test:
+        """The metric with the most evidence of harm."""
+        return max(self.tests, key=lambda test: test.log_e_worse)
 
 
 class _Rule(NamedTuple):
@@ -263,16 +285,9 @@ def _ahead(rule: _Rule, test: Test, share: float, more: Floats) -> list[Tally]:
     """The counts after `more` requests on the canary, at the rates of all segments. Before there are any, no event
     is bad, and answers are as slow as the baseline's."""
     *before, last = test.segments or (Segment(share),)
-    baseline_rate = _rate(
-        sum(each.baseline_bad for each in test.segments),
-        sum(each.baseline_requests for each in test.segments),
-        1 - rule.quantile if rule.quantile else 0.0,
-    )
-    canary_rate = _rate(
-        sum(each.canary_bad for each in test.segments),
-        sum(each.canary_requests for each in test.segments),
-        baseline_rate,
-    )
+    seen = test.total
+    baseline_rate = _rate(seen.baseline_bad, seen.baseline_requests, 1 - rule.quantile if rule.quantile else 0.0)
+    canary_rate = _rate(seen.canary_bad, seen.canary_requests, baseline_rate)
     baseline = more * (1 - share) / share
     ahead = Tally(
         last.canary_requests + more,

@@ -12,13 +12,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, structs
 
-from domain.analysis import Evidence, Judgement, Test, judge, measure, observe
+from domain.analysis import Evidence, Judgement, MetricName, Test, judge, measure, observe
 from domain.decider import Refusal
 from domain.measurement import Counts, Sample, since
 from domain.strategy import Canary, CanaryStep
 
 Reason = Annotated[str, Meta(max_length=1000)]
-MetricName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_.:-]{0,63}$")]
 Decision = Literal["continue", "advance", "await_approval", "inconclusive", "promote", "roll_back"]
 """`inconclusive`: the last step is over, and the evidence proves neither harm nor its absence."""
 
@@ -267,11 +266,11 @@ def in_words(judgement: Judgement) -> str:
     """A verdict for people. Odds are the e-value: how often one must have been lucky to see this by chance."""
     match judgement.decision:
         case "roll_back":
-            worst = max(judgement.tests, key=lambda test: test.log_e_worse)
+            worst = judgement.worst
             return f"worse in {worst.metric}: {_counts(worst)}; evidence {_odds(judgement.log_e_worse)}"
         case "promote":
             return f"does no harm: evidence {_odds(judgement.log_e_harmless)}"
-        case "undecided" if not any(segment.canary_requests for test in judgement.tests for segment in test.segments):
+        case "undecided" if not any(test.total.canary_requests for test in judgement.tests):
             return "undecided: the canary has answered nothing yet that it could be judged by"
         case "undecided" if judgement.needs is None:
             worse, harmless = _odds(judgement.log_e_worse), _odds(judgement.log_e_harmless)
@@ -282,9 +281,8 @@ def in_words(judgement: Judgement) -> str:
 
 def _counts(test: Test) -> str:
     """`15 of 292, beside 0 of 291`."""
-    mine = sum(each.canary_bad for each in test.segments), sum(each.canary_requests for each in test.segments)
-    theirs = sum(each.baseline_bad for each in test.segments), sum(each.baseline_requests for each in test.segments)
-    return f"{mine[0]} of {mine[1]}, beside {theirs[0]} of {theirs[1]}"
+    seen = test.total
+    return f"{seen.canary_bad} of {seen.canary_requests}, beside {seen.baseline_bad} of {seen.baseline_requests}"
 
 
 def _odds(log_e: float) -> str:
@@ -329,13 +327,18 @@ def _measured(watch: Watch, now: Measured, canary: Canary) -> Watch:
     if before is None and canary.baseline == "stable":
         # What the old release had answered before is no part of the comparison.
         return structs.replace(watch, last=now)
-    same = before is not None and before.epoch == now.epoch
-    of_canary = since(now.canary, before.canary) if before and same else now.canary
-    of_baseline = since(now.baseline, before.baseline) if before and same else now.baseline
+    of_canary, of_baseline = answered(before, now)
     evidence = watch.evidence
     if canary.analysis is not None:
         evidence = observe(evidence, canary.analysis, canary.share(watch.step), of_canary, of_baseline)
     return structs.replace(watch, last=now, requests=watch.requests + of_canary.requests, evidence=evidence)
+
+
+def answered(before: Measured | None, now: Measured) -> tuple[Counts, Counts]:
+    """By canary and baseline between two readings; before the first, and in another epoch, it began at zero."""
+    if before is None or before.epoch != now.epoch:
+        return now.canary, now.baseline
+    return since(now.canary, before.canary), since(now.baseline, before.baseline)
 
 
 def _with_metric(watch: Watch, canary: Canary, metric: str, of_canary: Sample, of_baseline: Sample) -> Evidence:

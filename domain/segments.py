@@ -40,7 +40,7 @@ class Segment(Struct, frozen=True):
 
 
 class Tally(NamedTuple):
-    """Counts of one segment or of all, as numbers or arrays."""
+    """Counts of one segment, as numbers or arrays."""
 
     canary_requests: ArrayLike
     canary_bad: ArrayLike
@@ -69,6 +69,24 @@ def grown(
         before.squares + n * n,
     )
     return (*(segment for segment in segments if segment is not before), after)
+
+
+class Total(NamedTuple):
+    """Counts of all segments."""
+
+    canary_requests: int
+    canary_bad: int
+    baseline_requests: int
+    baseline_bad: int
+
+
+def total(segments: Sequence[Segment]) -> Total:
+    return Total(
+        sum(each.canary_requests for each in segments),
+        sum(each.canary_bad for each in segments),
+        sum(each.baseline_requests for each in segments),
+        sum(each.baseline_bad for each in segments),
+    )
 
 
 def tally(segment: Segment) -> Tally:

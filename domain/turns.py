@@ -13,7 +13,7 @@ from msgspec import Struct, structs, to_builtins
 from domain import canary, deployment
 from domain.canary import Approved, Judged, Measured, MetricMeasured, Promoted, TrafficShifted
 from domain.decider import Refusal
-from domain.measurement import Counts, since
+from domain.measurement import Counts
 from domain.strategy import Canary, declared
 
 
@@ -102,16 +102,15 @@ def _turns(events: Sequence[canary.Event]) -> Iterator[Turn]:
     last: Measured | None = None
     requests = 0
     for group in _groups(events):
-        answered = Counts()
+        of_canary = Counts()
         match group[0]:
             case Measured() as now:
-                same = last is not None and last.epoch == now.epoch
-                answered = since(now.canary, last.canary) if last and same else now.canary
+                of_canary, _ = canary.answered(last, now)
                 last = now
             case TrafficShifted() | MetricMeasured() | Judged() | Approved() | Promoted():
                 pass
-        requests += answered.requests
-        yield Turn(_command(group), group, answered, requests)
+        requests += of_canary.requests
+        yield Turn(_command(group), group, of_canary, requests)
 
 
 def _groups(events: Iterable[canary.Event]) -> Iterator[tuple[canary.Event, ...]]:

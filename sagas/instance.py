@@ -70,7 +70,7 @@ class Instance:
         self._first: Recorded | None = None
         self._step_started: datetime | None = None
         self.taken = 0
-        """How many inputs are recorded, or came to nothing."""
+        """How many inputs are recorded, or came to nothing, and are still held by the runner."""
 
     def give(self, input: saga.Started | Outcome | None, cause: Recorded | None = None) -> None:
         """None means: look again (somebody wrote to the saga's stream)."""

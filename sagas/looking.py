@@ -7,8 +7,6 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from msgspec import structs
-
 from domain import deployment
 from domain.analysis import PrometheusCounters
 from domain.canary import Look, Pair
@@ -46,18 +44,9 @@ async def look(target: Target, attempt: Attempt, what: Perform, read_counters: R
 async def _arms(target: Target, attempt: Attempt) -> tuple[str, Counts, Counts]:
     """(epoch, canary, baseline)"""
     reading = await target.measure(attempt.rollout.front)
-    restarts = {running.start_key: running.restarts for running in await target.inventory()}
-    counts = {key: _with_crashes(each, restarts.get(key, 0)) for key, each in reading.arms.items()}
     compared = attempt.baselines or attempt.replaced()
-    mine = total(counts.get(key, Counts()) for key in attempt.starts())
-    return reading.epoch, mine, total(counts.get(key, Counts()) for key in compared)
-
-
-def _with_crashes(counts: Counts, crashes: int) -> Counts:
-    """While a release is being restarted its requests go elsewhere, and nobody sees an error: a crash is one."""
-    incidents = max(counts.incidents, crashes)
-    errors, requests = max(counts.errors, crashes), max(counts.requests, crashes)
-    return structs.replace(counts, requests=requests, errors=errors, incidents=incidents)
+    mine = total(reading.arms.get(key, Counts()) for key in attempt.starts())
+    return reading.epoch, mine, total(reading.arms.get(key, Counts()) for key in compared)
 
 
 async def _counters(canary: Canary, read: ReadCounters) -> dict[str, Pair]:

@@ -108,8 +108,8 @@ def _may_fall_back(state: saga.Running, attempt: Attempt) -> bool:
 
 def _place(state: saga.Running, attempt: Attempt, what: Perform) -> environment.Target:
     """Where it is to be done: after the outcome is told, what was live elsewhere is retired there."""
-    elsewhere = state.delivered and what.operation == "retire" and attempt.rollout.previous_target is not None
-    return attempt.rollout.previous_target if elsewhere and attempt.rollout.previous_target else attempt.target
+    elsewhere = attempt.rollout.previous_target
+    return elsewhere if state.delivered and what.operation == "retire" and elsewhere is not None else attempt.target
 
 
 def _to_environment(attempt: Attempt, command: environment.Command) -> Told:

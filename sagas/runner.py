@@ -15,11 +15,11 @@ from typing import Any, Final
 import msgspec
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.js.client import JetStreamContext
 
 from domain import saga
 from eventstore.envelope import Recorded, recorded
 from eventstore.errors import EventStoreError, LogUnavailable
+from eventstore.pulling import pulled
 from eventstore.store import EventStore
 from eventstore.streams import ask, error_code
 from eventstore.subjects import category_filter
@@ -56,7 +56,6 @@ class SagaRunner:
         self._definitions = {definition.kind: definition for definition in definitions}
         self._running: dict[str, tuple[Instance, asyncio.Task[None]]] = {}
         self._held: dict[str, list[Msg]] = {}
-        self._let_go: dict[str, int] = {}
         self._ack_wait = ack_wait
         self._in_flight = in_flight
         self.ready = asyncio.Event()
@@ -84,19 +83,18 @@ class SagaRunner:
         """Pull from a durable consumer for ever; an outage of the server only interrupts."""
         while True:
             try:
-                subscription = await self._subscribe(stream, subjects)
+                await self._create_consumer(stream, subjects)
                 self.ready.set()
-                while True:
-                    with contextlib.suppress(TimeoutError):
-                        for message in await subscription.fetch(100, timeout=5):
-                            await receive(message)
+                async with contextlib.aclosing(pulled(self._store.connection, stream, _CONSUMER)) as messages:
+                    async for message in messages:
+                        await receive(message)
             except (NatsError, OSError, LogUnavailable) as error:
                 if self._store.connection.is_closed:
                     raise
                 log.warning("the saga runner waits for %s: %s", stream, error)
                 await asyncio.sleep(0.2)
 
-    async def _subscribe(self, stream: str, subjects: list[str]) -> JetStreamContext.PullSubscription:
+    async def _create_consumer(self, stream: str, subjects: list[str]) -> None:
         answer = await ask(
             self._store.connection,
             f"CONSUMER.CREATE.{stream}.{_CONSUMER}",
@@ -116,8 +114,6 @@ class SagaRunner:
         )
         if error_code(answer):
             raise LogUnavailable(answer["error"]["description"])
-        context: JetStreamContext = self._store.connection.jetstream()  # pyright: ignore[reportUnknownMemberType]
-        return await context.pull_subscribe_bind(durable=_CONSUMER, stream=stream)
 
     async def _on_event(self, message: Msg) -> None:
         try:
@@ -167,7 +163,6 @@ class SagaRunner:
         known = self._running.get(saga_id)
         if known is not None and not known[1].done():
             return known[0].give(input, cause)
-        self._let_go[saga_id] = 0
         instance = Instance(self._store, self._tell, definition, saga_id)
         instance.give(input, cause)
         task = asyncio.create_task(self._drive(saga_id, instance))
@@ -181,9 +176,8 @@ class SagaRunner:
             log.exception("saga %s stopped unexpectedly", saga_id)
             self._held.pop(saga_id, None)
             self._running.pop(saga_id, None)
-            self._let_go.pop(saga_id, None)
             return
-        del self._running[saga_id], self._let_go[saga_id]
+        del self._running[saga_id]
         for message in self._held.pop(saga_id, []):
             with contextlib.suppress(NatsError, OSError):
                 await message.ack()
@@ -204,13 +198,12 @@ class SagaRunner:
         """
         for saga_id, (instance, _) in self._running.items():
             held = self._held.get(saga_id, [])
-            spare = min(instance.taken - self._let_go[saga_id], len(held)) - 1
-            for message in held[: max(0, spare)]:
+            spare = max(0, instance.taken - 1)
+            instance.taken -= spare
+            for message in held[:spare]:
                 with contextlib.suppress(NatsError, OSError):
                     await message.ack()
-            if spare > 0:
-                del held[:spare]
-                self._let_go[saga_id] += spare
+            del held[:spare]
 
     async def _release(self) -> None:
         await end_tasks(*(task for _, task in self._running.values()))

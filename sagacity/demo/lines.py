@@ -51,8 +51,8 @@ def odds(log_e: float) -> str:
 
 def _seen(judgement: Judgement) -> tuple[int, int]:
     """Requests to the canary, and errors among them."""
-    segments = [segment for test in judgement.tests if test.metric == "errors" for segment in test.segments]
-    return sum(each.canary_requests for each in segments), sum(each.canary_bad for each in segments)
+    [seen] = [test.total for test in judgement.tests if test.metric == "errors"]
+    return seen.canary_requests, seen.canary_bad
 
 
 def _meter(log_e: float, decides_at: int, colour: str) -> str:

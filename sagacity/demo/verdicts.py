@@ -27,7 +27,7 @@ class Verdicts(NamedTuple):
     def worst(self) -> Test | None:
         """The metric with the most evidence of harm in the end."""
         judgement = self.judged[-1].judgement if self.judged else None
-        return max(judgement.tests, key=lambda test: test.log_e_worse) if judgement else None
+        return judgement.worst if judgement else None
 
     def recomputed(self) -> bool:
         """Whether the counts that every verdict carries lead to the same verdict again, figure by figure."""
@@ -52,13 +52,10 @@ def slower(test: Test | None) -> str:
     """How many answers took longer than the threshold of a latency test, in words."""
     if test is None or test.slower_than is None:
         return "no answer was slower"
-    canary = _percent((each.canary_bad, each.canary_requests) for each in test.segments)
-    baseline = _percent((each.baseline_bad, each.baseline_requests) for each in test.segments)
+    canary = _percent(test.total.canary_bad, test.total.canary_requests)
+    baseline = _percent(test.total.baseline_bad, test.total.baseline_requests)
     return f"{canary} of its answers took over {1000 * test.slower_than:.1f} ms, {baseline} of the baseline's"
 
 
-def _percent(counts: Iterable[tuple[int, int]]) -> str:
-    bad = requests = 0
-    for of_bad, of_all in counts:
-        bad, requests = bad + of_bad, requests + of_all
+def _percent(bad: int, requests: int) -> str:
     return f"{100 * bad / max(1, requests):.0f} %"

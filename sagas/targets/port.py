@@ -229,7 +229,10 @@ class Target(Protocol):
         ...
 
     async def measure(self, front: str) -> Reading:
-        """What was counted of the front's releases. Another epoch: it began at 0. No such front: all is empty."""
+        """What was counted of the front's releases; a crash of one is an error. Another epoch: it began at 0.
+
+        No such front: all is empty.
+        """
         ...
 
     async def inventory(self) -> tuple[Running, ...]:

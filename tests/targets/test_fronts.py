@@ -123,6 +123,8 @@ async def test_a_read_that_crashes_releases_is_not_sent_for_ever(shared_host: Ho
         return [run.restarts for run in await shared_host.target.inventory() if run.start_key == f"{key}-start"] == [2]
 
     await until(restarted)
+    reading = await shared_host.target.measure(key)
+    assert reading.arms[f"{key}-start"].incidents == 2, "a crash counts against a canary, although reads survive it"
 
 
 async def test_bodies_pass_both_ways_unchanged(url: str):

@@ -7,7 +7,9 @@ from functools import partial
 from typing import Final
 from weakref import WeakValueDictionary
 
-from domain.measurement import Reading
+from msgspec import structs
+
+from domain.measurement import Counts, Reading
 from sagas.targets.port import (
     Effect,
     Front,
@@ -120,7 +122,9 @@ class Effects:
 
     async def reading(self, front: str) -> Reading:
         """Raises TargetUnavailable."""
-        return await self._fronts.reading(front)
+        reading = await self._fronts.reading(front)
+        arms = {key: _with_crashes(counts, self._releases.restarts(key)) for key, counts in reading.arms.items()}
+        return Reading(reading.epoch, arms)
 
     async def inventory(self) -> tuple[Running, ...]:
         return self._releases.inventory(await self._fronts.traffic(self._releases.keys()))
@@ -194,3 +198,10 @@ class Effects:
         port = ports.choose(self.state.ports(), self._fronts.host)
         await self._fronts.open(front, port)
         return port
+
+
+def _with_crashes(counts: Counts, crashes: int) -> Counts:
+    """While a release is being restarted its requests go elsewhere, and nobody sees an error: a crash is one."""
+    incidents = max(counts.incidents, crashes)
+    errors, requests = max(counts.errors, crashes), max(counts.requests, crashes)
+    return structs.replace(counts, requests=requests, errors=errors, incidents=incidents)

@@ -56,6 +56,11 @@ class Releases:
     def keys(self) -> set[str]:
         return set(self._all)
 
+    def restarts(self, key: str) -> int:
+        """Since this host runs it; 0 for a release that does not run here."""
+        supervised = self._all.get(key)
+        return supervised.report().restarts if supervised else 0
+
     def inventory(self, traffic: Mapping[str, Traffic]) -> tuple[Running, ...]:
         """`traffic` by start key; one that is not there had none."""
         return tuple(supervised.report(traffic.get(key, NO_TRAFFIC)) for key, supervised in self._all.items())
