@@ -11,12 +11,17 @@ from litestar.types import ASGIApp, Message, Scope
 
 from api.bodies import MAX_BODY
 from api.commands import commands_first, commands_router
+from api.datasets import dataset_router, generate_handler
 from api.deployments import deployment_router
 from api.events import events_router
+from api.features import feature_router
 from api.inbound import inbound_router
 from api.links import API
 from api.metrics import count_request
+from api.model_commands import retrain_handler
+from api.models import model_router
 from api.openapi import openapi_document
+from api.predictions import predict_handler, prediction_router
 from api.problems import on_error
 from api.publishing import publishing_router
 from api.queries import query_routers
@@ -55,13 +60,18 @@ def create_app(services: Services) -> Litestar:
                     events_router(services),
                     subscriptions_router(services),
                     publishing_router(services),
+                    model_router(services),
+                    feature_router(services),
                     *query_routers(services),
                     deployment_router(services),
                     inbound_router(services),
+                    dataset_router(services),
+                    prediction_router(services),
                     *under_api,
                 ],
             ),
             at_root,
+            _as_elsewhere(services),
         ],
         after_request=position,
         before_send=[_count],
@@ -76,6 +86,12 @@ def create_app(services: Services) -> Litestar:
         ),
         logging_config=None,
     )
+
+
+def _as_elsewhere(services: Services) -> Router:
+    """Without a prefix, where other platforms have them."""
+    handlers = [predict_handler(services), retrain_handler(services), generate_handler(services)]
+    return Router("/", route_handlers=handlers, include_in_schema=False)
 
 
 def asgi(services: Services) -> ASGIApp:

@@ -20,6 +20,7 @@ from handlers.text import nul_faults, one_line
 MAX_BODY: Final = 1_000_000
 """Bytes. A command must fit one message of the log, together with its context."""
 
+_JSON: Final = re.compile(r"\s*application/([\w.-]+\+)?json\s*(;.*)?", re.IGNORECASE)
 _LONE_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _ID: Final = "must be 1 to 128 letters, digits, _ or -"
 
@@ -66,6 +67,15 @@ def read_body(raw: bytes, routes: Mapping[str, Route], idempotency_key: str | No
         stream_category=stream.category if stream else None,
         expected_version=body.expected_version,
     )
+
+
+def check_kind(kind: str | None) -> None:
+    """Raises BodyRefused for a content type that is not JSON's; none counts as JSON's.
+
+    Also the lock on a door: a form on any web page can post text/plain, but not JSON, to this machine.
+    """
+    if kind is not None and kind != "application/json" and not _JSON.fullmatch(kind):
+        raise BodyRefused("unsupported-media-type", 415, f"{kind[:100]!r} is not application/json")
 
 
 def check_text(raw: bytes, limit: int = MAX_BODY) -> None:

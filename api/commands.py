@@ -17,7 +17,7 @@ from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from api.bodies import MAX_BODY, check_text, read_body
+from api.bodies import MAX_BODY, check_kind, check_text, read_body
 from api.callers import HEADERS, caller_of, span_of
 from api.links import API, path_of
 from api.metrics import COMMAND_SECONDS, count_command
@@ -38,7 +38,6 @@ _PATIENCE: Final = 64
 
 _HEADERS: Final = HEADERS | {"content-type", "idempotency-key", "prefer"}
 _RAW_HEADERS: Final = frozenset(name.encode() for name in _HEADERS)
-_JSON: Final = re.compile(r"\s*application/([\w.-]+\+)?json\s*(;.*)?", re.IGNORECASE)
 _WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d{1,6}(?:\.\d{1,6})?)", re.IGNORECASE)
 
 
@@ -146,7 +145,7 @@ async def _answer(services: Services, scope: Any, receive: Receive, send: Send) 
         name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"] if name in _RAW_HEADERS
     }
     reply = await _over_http(services, await _body(receive), headers)
-    status, extra = reply.status, _headers(services, reply)
+    status, extra = reply.status, headers_of(services, reply)
     body = _encode(reply.content)
     await send(
         {
@@ -177,11 +176,10 @@ async def _body(receive: Receive) -> bytes:
 
 
 async def _over_http(services: Services, raw: bytes, headers: Mapping[str, str]) -> Reply:
-    kind = headers.get("content-type")
-    if kind is not None and kind != "application/json" and not _JSON.fullmatch(kind):
-        # Also the lock on a door: a form on any web page can post text/plain, but not JSON, to this machine.
-        refused = BodyRefused("unsupported-media-type", 415, f"{kind[:100]!r} is not application/json")
-        return Reply(415, problem_of(refused, PATH))
+    try:
+        check_kind(headers.get("content-type"))
+    except BodyRefused as refused:
+        return Reply(refused.status, problem_of(refused, PATH))
     reply = await reply_to(services.handler, raw, headers)
     wait = _WAIT.search(headers["prefer"]) if "prefer" in headers else None
     if wait is not None and isinstance(reply.content, CommandAnswer):
@@ -201,7 +199,7 @@ async def _visible(models: ReadModels, reply: Reply, wait: float) -> Reply:
     return reply._replace(waited=wait)
 
 
-def _headers(services: Services, reply: Reply) -> dict[str, str]:
+def headers_of(services: Services, reply: Reply) -> dict[str, str]:
     position = reply.content.position
     headers = {
         "Content-Type": CONTENT_TYPE if isinstance(reply.content, Problem) else "application/json",
@@ -226,7 +224,7 @@ def commands_router(services: Services) -> Router:
         """
         headers = {name: value for name, value in request.headers.items() if name in _HEADERS}
         reply = await _over_http(services, await request.body(), headers)
-        headers = _headers(services, reply)
+        headers = headers_of(services, reply)
         kind = headers.pop("Content-Type")
         return Response(_encode(reply.content), status_code=reply.status, media_type=kind, headers=headers)
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from api import model_examples
+
 _TIME: Final = "2026-11-21T06:37:29.154137Z"
 _LATER: Final = "2026-11-21T06:37:29.946307Z"
 _RELEASE: Final[dict[str, Any]] = {
@@ -48,6 +50,7 @@ COMMANDS: Final[Mapping[str, dict[str, Any]]] = {
     "saga.waive_effect": {"key": "shop-1-start", "reason": "stopped by hand"},
     "projection.rebuild": {},
     "inbound.retry": {},
+    **model_examples.COMMANDS,
 }
 """Command type → its data."""
 
@@ -189,6 +192,7 @@ ROWS: Final[Mapping[str, dict[str, Any]]] = {
         "causation_id": None,
         "position": 2,
     },
+    **model_examples.ROWS,
 }
 """Read model → a row of its main table."""
 

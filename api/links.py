@@ -6,7 +6,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 API: Final = "/api/v1"
-_PATHS: Final = {"inbound": "inbound"}
+_PATHS: Final = {"inbound": "inbound", "entity": "entities"}
 """Categories whose path is not their plural."""
 
 

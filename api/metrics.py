@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -35,7 +36,36 @@ LOG_POSITION = Gauge("sagacity_log_position", "Last position of the log", regist
 SUBSCRIBERS = Gauge("sagacity_live_subscribers", "Open live subscriptions", registry=REGISTRY)
 SAGAS = Gauge("sagacity_sagas", "Sagas by status", ["status"], registry=REGISTRY)
 
+INFERENCE_SECONDS = Histogram(
+    "ai_model_inference_duration_seconds",
+    "From a request for predictions to its recorded answer",
+    ["model", "version"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 10),
+    registry=REGISTRY,
+)
+PREDICTIONS = Counter("ai_model_predictions", "Rows that were predicted", ["model", "version"], registry=REGISTRY)
+CONFIDENCE = Histogram(
+    "ai_model_prediction_confidence",
+    "Confidence of each predicted row",
+    ["model", "version"],
+    buckets=tuple(tenth / 10 for tenth in range(1, 11)),
+    registry=REGISTRY,
+)
+ACCURACY = Gauge(
+    "ai_model_accuracy",
+    "Share of right answers of the version in use, on its holdout and in production",
+    ["model", "version", "environment"],
+    registry=REGISTRY,
+)
+DATA_QUALITY = Gauge(
+    "ai_data_quality_score",
+    "Share of cells that are there, of what the versions in use were trained on",
+    ["dataset"],
+    registry=REGISTRY,
+)
+
 _counters: dict[tuple[str, ...], Any] = {}
+_predictions: dict[tuple[str, str], tuple[Histogram, Counter, Histogram]] = {}
 
 
 def count_command(type: str, outcome: str) -> None:
@@ -44,6 +74,19 @@ def count_command(type: str, outcome: str) -> None:
 
 def count_request(method: str, route: str, status: int) -> None:
     _count(HTTP, method, route, str(status))
+
+
+def count_predictions(model: str, version: str, seconds: float, confidences: Sequence[float]) -> None:
+    children = _predictions.get((model, version))
+    if children is None:
+        of = model, version
+        children = INFERENCE_SECONDS.labels(*of), PREDICTIONS.labels(*of), CONFIDENCE.labels(*of)
+        _predictions[of] = children
+    duration, count, confidence = children
+    duration.observe(seconds)
+    count.inc(len(confidences))
+    for each in confidences:
+        confidence.observe(each)
 
 
 def _count(counter: Counter, *labels: str) -> None:

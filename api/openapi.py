@@ -13,7 +13,13 @@ from litestar import Litestar
 
 from api import examples
 from api.commands import CommandAnswer
+from api.dataset_reference import STRUCTS as DATASET_STRUCTS
+from api.dataset_reference import describe_datasets
+from api.feature_reference import STRUCTS as FEATURE_STRUCTS
+from api.feature_reference import describe_belongings, describe_values
 from api.links import API
+from api.prediction_reference import STRUCTS as PREDICTION_STRUCTS
+from api.prediction_reference import describe_predictions
 from api.problems import CONTENT_TYPE, STANDARD, Problem
 from api.publishing import Published
 from api.resources import RESOURCES
@@ -22,12 +28,12 @@ from api.schemas import (
     REF,
     Document,
     data_schemas,
+    filters_of,
     header,
     list_of,
     map_of,
     page_example,
     page_of,
-    query,
     ref,
     schema_of,
     structure,
@@ -37,7 +43,7 @@ from eventstore.envelope import Envelope
 from eventstore.subjects import ID_PATTERN
 from handlers.routes import Route
 from projections.deployments import TimelineEntry
-from projections.projection import Projection, Table
+from projections.projection import AnyTable, Projection
 from projections.queries import ProjectionStatus
 from projections.read_models import READ_MODELS
 from sagas.targets.port import LogLine
@@ -74,7 +80,10 @@ def openapi_document(app: Litestar, routes: Mapping[str, Route]) -> Document:
         schemas |= {_schema_name(name): _command_schema(route), **data_schemas(name, route.struct, tagged=False)}
     paths: Document = document["paths"]
     _describe_resources(paths)
+    describe_values(paths)
     _describe_the_rest(paths)
+    describe_predictions(paths, public)
+    describe_datasets(paths)
     _describe_commands(paths[f"{API}/commands"]["post"], public)
     for path, operations in paths.items():
         for operation in operations.values():
@@ -82,11 +91,18 @@ def openapi_document(app: Litestar, routes: Mapping[str, Route]) -> Document:
     return document
 
 
-def _schemas() -> Document:
-    """Every struct that an answer is made of."""
+def _components() -> tuple[Mapping[type[Any], Document], Document]:
+    """Every struct that an answer is made of: by reference, and by name. Where two have the same name, both are called
+    by their modules', too."""
     rows = [table.row for model in READ_MODELS for table in model.tables]
     others = [Problem, CommandAnswer, Published, Health, ProjectionStatus, TimelineEntry, LogLine, Envelope]
-    _, found = msgspec.json.schema_components([*rows, *(each for each in others if each not in rows)], ref_template=REF)
+    structs = list(dict.fromkeys([*rows, *others, *FEATURE_STRUCTS, *DATASET_STRUCTS, *PREDICTION_STRUCTS]))
+    references, found = msgspec.json.schema_components(structs, ref_template=REF)
+    return dict(zip(structs, references, strict=True)), found
+
+
+def _schemas() -> Document:
+    _, found = _components()
     actions = {
         "type": "object",
         "required": ["href", "method"],
@@ -104,20 +120,22 @@ def _schemas() -> Document:
 
 def _describe_resources(paths: Document) -> None:
     models = {model.name: model for model in READ_MODELS}
+    references, _ = _components()
     for name in (*(each.name for each in RESOURCES), "commands"):
         model, path = models[name], f"{API}/{name}"
-        row, example = ref(_main(model).row.__name__), examples.ROWS[name]
+        row, example = references[_main(model).row], examples.ROWS[name]
         links = {"self": f"{path}/{example['id']}", "events": f"{path}/{example['id']}/events"}
         listed = {**example, "_links": {"self": links["self"]}}
         item = {"allOf": [row, structure({"_links": LINKS})]}
         _answer(paths, path, page_of(item), page_example(path, listed))
-        paths[path]["get"]["parameters"] += _filters(_main(model))
+        paths[path]["get"]["parameters"] += filters_of(_main(model))
         if name != "commands":
             single = {"allOf": [row, structure({"_links": LINKS, "_actions": map_of("Action")})]}
             _answer(paths, f"{path}/{{id}}", single, {**example, "_links": links, "_actions": {}})
     for path in paths:
         if path.endswith("}/events"):
             _answer(paths, path, page_of(ref("Event")), page_example(path, examples.EVENT))
+    describe_belongings(paths, references)
 
 
 def _describe_the_rest(paths: Document) -> None:
@@ -250,19 +268,7 @@ def _also(paths: Document, path: str, kind: str, schema: Document, example: Any)
     paths[path]["get"]["responses"]["200"]["content"][kind] = {"schema": schema, "example": example}
 
 
-def _filters(table: Table[Any]) -> list[Document]:
-    types = {column.name: column.type for column in table.columns}
-    filters: list[Document] = []
-    for name in table.filters:
-        if types[name] == "timestamptz":
-            moment = {"type": "string", "format": "date-time"}
-            filters += [query(f"{name}_after", moment), query(f"{name}_before", moment)]
-        else:
-            filters.append(query(name, {"type": "string"}))
-    return filters
-
-
-def _main(model: Projection) -> Table[Any]:
+def _main(model: Projection) -> AnyTable:
     return model.tables[0]
 
 

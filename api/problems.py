@@ -16,6 +16,7 @@ from eventstore.envelope import new_id
 from eventstore.errors import HistoryBroken, LogFull, LogMissing, LogUnavailable, UnknownEvent, WriteTooLarge
 from handlers.command import InvalidCommand, Outcome
 from handlers.inbound import InvalidCloudEvent
+from models.errors import NoActiveVersion, Overloaded, UnknownModel, Unpredictable, VersionUnusable
 from projections.queries import BadQuery, NotReached
 from sagas.targets.port import TargetRefused, TargetUnavailable
 
@@ -102,7 +103,7 @@ def problem_of(error: Exception, instance: str) -> Problem:
             faults = _validation(error)
             detail = "; ".join(f"{fault.where}: {fault.what}" for fault in faults) or error.detail
             return problem(422, detail, instance, name="invalid-query", faults=faults)
-        case NotFound():
+        case NotFound() | UnknownModel():
             return problem(404, str(error), instance)
         case NotAcceptable():
             return problem(406, str(error), instance)
@@ -118,6 +119,15 @@ def problem_of(error: Exception, instance: str) -> Problem:
             return problem(507, f"{error}; nothing was recorded: send the same again when there is room", instance)
         case LogUnavailable() | LogMissing() | NatsError():
             return problem(503, "the log cannot be reached now; send the same again", instance, name="log-unavailable")
+        case NoActiveVersion():
+            name = "no_active_version"
+            return problem(409, str(error), instance, name=name.replace("_", "-"), refusal=name)
+        case Unpredictable():
+            return problem(422, f"the model finds no answer: {error}", instance, name="unpredictable")
+        case Overloaded():
+            return problem(503, f"{error}; send the same again", instance, name="overloaded")
+        case VersionUnusable():
+            return problem(503, str(error), instance, name="version-unusable")
         case TargetUnavailable():
             return problem(503, "the target does not answer now", instance, name="target-unavailable")
         case TargetRefused():

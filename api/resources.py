@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from api import model_resources as about
 from api.links import API, link, path_of
 from domain.saga import OPEN
 from eventstore.envelope import StreamId
@@ -86,6 +87,7 @@ RESOURCES: Final = (
         lambda row: {
             "stacks": link(f"{API}/stacks", organization_id=row.id),
             "environments": link(f"{API}/environments", organization_id=row.id),
+            "models": link(f"{API}/models", organization_id=row.id),
         },
     ),
     Resource(
@@ -115,6 +117,12 @@ RESOURCES: Final = (
         },
     ),
     Resource("deployments", "deployment", _deployment_actions, _deployment_links),
+    Resource("models", "model", about.model_actions, about.model_links),
+    Resource("experiments", "experiment", about.experiment_actions, about.experiment_links),
+    Resource("datasets", "dataset", about.dataset_actions, about.dataset_links),
+    Resource("monitors", "monitor", about.monitor_actions, about.monitor_links),
+    Resource("features", "feature", about.feature_actions, about.feature_links),
+    Resource("entities", "entity", about.entity_actions, about.entity_links),
     Resource("sagas", "saga", _saga_actions, lambda row: {"subject": path_of(*StreamId.parse(row.subject))}),
 )
 

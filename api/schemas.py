@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
+from projections.projection import AnyTable
+
 REF: Final = "#/components/schemas/{name}"
 LINKS: Final = {"type": "object", "additionalProperties": {"type": "string"}}
 
@@ -58,3 +60,15 @@ def data_schemas(tag: str, struct: type[msgspec.Struct], *, tagged: bool = True)
         own["properties"] = {name: part for name, part in own["properties"].items() if name != "type"}
         own["required"] = [name for name in own.get("required", []) if name != "type"]
     return {tag: own, **{f"{tag}.{name}": schema for name, schema in found.items()}}
+
+
+def filters_of(table: AnyTable) -> list[Document]:
+    types = {column.name: column.type for column in table.columns}
+    filters: list[Document] = []
+    for name in table.filters:
+        if types[name] == "timestamptz":
+            moment = {"type": "string", "format": "date-time"}
+            filters += [query(f"{name}_after", moment), query(f"{name}_before", moment)]
+        else:
+            filters.append(query(name, {"type": "string"}))
+    return filters

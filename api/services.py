@@ -11,6 +11,8 @@ import asyncpg
 from api.live import Live
 from eventstore.store import EventStore
 from handlers.command_handler import CommandHandler
+from models.blobs import Blobs
+from models.serving import Predictor
 from projections.queries import ReadModels
 
 
@@ -30,5 +32,7 @@ class Services:
     logs: ReleaseLogs
     publish_inbound: Callable[[bytes], Awaitable[str]]
     """Stores one CloudEvents document for later handling; its subject. Raises InvalidCloudEvent, LogUnavailable."""
+    blobs: Blobs
+    predictor: Predictor
     running: Callable[[], Awaitable[Sequence[Any]]] | None = None
     """The releases that run on this machine; None where its releases are another's business."""

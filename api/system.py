@@ -21,6 +21,7 @@ from api.services import Services
 from api.waiting import MinPosition, Wait, log_reached
 from eventstore.errors import LogMisconfigured, LogMissing
 from handlers.command import CommandRequest
+from projections.figures import accuracies, data_quality
 from projections.queries import ProjectionStatus
 
 _PATIENCE: Final = 2.0
@@ -181,6 +182,18 @@ async def _measure(services: Services) -> None:
             metrics.LOG_POSITION.set(status.head)
         for status, count in (await services.models.counts("sagas", "status")).items():
             metrics.SAGAS.labels(status).set(count)
+        await _measure_models(services)
     except Exception:
         return
     metrics.SUBSCRIBERS.set(services.live.subscribers)
+
+
+async def _measure_models(services: Services) -> None:
+    """Versions that are no longer in use are no longer told."""
+    known, scores = await accuracies(services.pool), await data_quality(services.pool)
+    metrics.ACCURACY.clear()
+    metrics.DATA_QUALITY.clear()
+    for model, version, environment, value in known:
+        metrics.ACCURACY.labels(model, version, environment).set(value)
+    for dataset, score in scores:
+        metrics.DATA_QUALITY.labels(dataset).set(score)

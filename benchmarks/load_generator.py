@@ -1,17 +1,18 @@
-"""HTTP/1.1 keep-alive connections that post commands as fast as they are answered, or at a given rate."""
+"""HTTP/1.1 keep-alive connections that post as fast as they are answered, or at a given rate."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import msgspec
 
 _numbers = itertools.count()
-_HEAD = b"POST /api/v1/commands HTTP/1.1\r\nHost: b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+_HEAD = b"POST %s HTTP/1.1\r\nHost: b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 _RUN = f"{time.time_ns():x}"
 
 
@@ -33,30 +34,44 @@ class Load:
 
 
 async def post_commands(url: str, connections: int, seconds: float, *, rate: float | None = None) -> Load:
+    return await post(url, connections, seconds, _command, status=201, rate=rate)
+
+
+async def post(
+    url: str, connections: int, seconds: float, request: Callable[[], bytes], *, status: int, rate: float | None = None
+) -> Load:
+    """What `request` gives, again and again; an answer with another status is a failure."""
     load = Load()
     until = time.perf_counter() + seconds
     began = time.perf_counter()
     pause = connections / rate if rate else 0.0
-    await asyncio.gather(*(_connection(url, until, pause, load) for _ in range(connections)))
+    await asyncio.gather(*(_connection(url, until, pause, load, request, status) for _ in range(connections)))
     load.elapsed = time.perf_counter() - began
     return load
 
 
-async def _connection(url: str, until: float, pause: float, load: Load) -> None:
+def posted(path: str, body: bytes) -> bytes:
+    """One request."""
+    return _HEAD % (path.encode(), len(body)) + body
+
+
+async def _connection(
+    url: str, until: float, pause: float, load: Load, request: Callable[[], bytes], wanted: int
+) -> None:
     place = urlsplit(url)
     reader, writer = await asyncio.open_connection(place.hostname, place.port)
     while (began := time.perf_counter()) < until:
-        writer.write(_request())
+        writer.write(request())
         status = await _answer(reader)
         took = time.perf_counter() - began
         load.latencies.append(took)
-        load.failures += status != 201
+        load.failures += status != wanted
         if pause > took:
             await asyncio.sleep(pause - took)
     writer.close()
 
 
-def _request() -> bytes:
+def _command() -> bytes:
     name = f"b-{_RUN}-{next(_numbers)}"
     body = msgspec.json.encode(
         {
@@ -66,7 +81,7 @@ def _request() -> bytes:
             "data": {"name": "Benchmark", "description": "x" * 180},
         }
     )
-    return _HEAD % len(body) + body
+    return posted("/api/v1/commands", body)
 
 
 async def _answer(reader: asyncio.StreamReader) -> int:

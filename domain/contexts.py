@@ -6,15 +6,35 @@ from types import UnionType
 from typing import Any
 
 from domain import command
+from domain.dataset import dataset
 from domain.decider import Decider
 from domain.deployment import deployment
+from domain.entity import entity
 from domain.environment import environment
+from domain.experiment import experiment
+from domain.feature import feature
 from domain.inbound import inbound
+from domain.model import model
+from domain.monitor import monitor
 from domain.organization import organization
 from domain.projection import projection
 from domain.saga import saga
 from domain.stack import stack
 
-DECIDERS: tuple[Decider[Any, Any, Any], ...] = (organization, environment, stack, deployment, saga, projection, inbound)
+DECIDERS: tuple[Decider[Any, Any, Any], ...] = (
+    organization,
+    environment,
+    stack,
+    deployment,
+    model,
+    experiment,
+    dataset,
+    monitor,
+    feature,
+    entity,
+    saga,
+    projection,
+    inbound,
+)
 
 EVENTS: tuple[UnionType | type[Any], ...] = (*(decider.events for decider in DECIDERS), command.Event)

@@ -177,7 +177,7 @@ class Running(Struct, frozen=True, tag="running"):
 
     `compensating` and `paused` say why, if so; `stuck` is the key of the effect whose undo has failed. `verdict` is
     the number of the last verdict heard, `waiting` whether it waits for a person. `delivered`: only what earlier
-    attempts have left is still to be undone.
+    attempts have left is still to be undone. `stumbled`: what the last attempt at the step came to, if it failed.
     """
 
     kind: str
@@ -197,6 +197,7 @@ class Running(Struct, frozen=True, tag="running"):
     verdict: int = 0
     waiting: bool = False
     delivered: bool = False
+    stumbled: str = ""
 
     @property
     def remaining(self) -> tuple[str, ...]:
@@ -277,7 +278,7 @@ def evolve(state: State, event: Event) -> State:
         case _, (NotStarted() | Ended()):
             return state
         case StepStarted(step, timeout), Running():
-            return structs.replace(state, step=step, timeout=timeout, attempts=0, waiting=False)
+            return structs.replace(state, step=step, timeout=timeout, attempts=0, waiting=False, stumbled="")
         case EffectPlanned(key, step, operation, undo, attempt), Running():
             return structs.replace(state, effects=(*state.effects, Effect(key, step, operation, undo, attempt=attempt)))
         case EffectKept(key, result), Running():
@@ -290,8 +291,8 @@ def evolve(state: State, event: Event) -> State:
             return structs.replace(_mark(state, key, "waived"), attempts=0)
         case StepCompleted(step), Running():
             return structs.replace(state, step=None, completed=(*state.completed, step), attempts=0)
-        case StepRetried(_, attempt), Running():
-            return structs.replace(state, attempts=attempt)
+        case StepRetried(_, attempt, _, reason), Running():
+            return structs.replace(state, attempts=attempt, stumbled=reason)
         case StepFailed(), Running():
             return state
         case StepsSkipped(steps), Running():

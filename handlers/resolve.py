@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from domain import deployment, environment, organization, stack
+from domain import dataset, deployment, entity, environment, experiment, feature, model, monitor, organization, stack
 from domain.decider import Decider, Refusal
+from domain.feature_rules import value_faults
+from domain.pipeline import Pipeline
 from domain.strategy import Canary, Strategy, declared
 
 Load = Callable[[Decider[Any, Any, Any], str], Awaitable[Any]]
@@ -16,7 +19,10 @@ Load = Callable[[Decider[Any, Any, Any], str], Awaitable[Any]]
 
 
 _LONGEST_ID: Final = 80
-"""The ids of a deployment's saga, effects and reports are made of its own, and ids have at most 128 characters."""
+"""The ids of a saga, its effects and reports are made of its subject's, and ids have at most 128 characters."""
+
+_VALUES: Final = "values"
+"""Among the paths of features."""
 
 
 class Part(NamedTuple):
@@ -31,7 +37,21 @@ async def resolve(decider: Decider[Any, Any, Any], id: str, command: Any, load: 
     """What each aggregate is told. Most commands concern just one."""
     if isinstance(command, deployment.Request):
         return await _deployment_request(id, command, load)
-    if isinstance(command, stack.Register | environment.Register):
+    if isinstance(command, model.Register | model.Configure | model.Retrain) and command.pipeline is not None:
+        faults = await _pipeline_faults(command.pipeline)
+        if faults:
+            return Refusal("pipeline_invalid", "; ".join(faults))
+    if isinstance(command, model.Register) and len(id) > _LONGEST_ID:
+        return _too_long("model")
+    if isinstance(command, model.Retrain):
+        return await _training(id, command, load)
+    if isinstance(command, feature.Define) and id == _VALUES:
+        return Refusal("name_reserved", f"{_VALUES!r} stands for the values of all features")
+    if isinstance(command, feature.Derive):
+        return await _unsound_lineage(id, command, load) or [Part(decider, id, command)]
+    if isinstance(command, entity.RecordFeatures):
+        return await _wrong_values(command, load) or [Part(decider, id, command)]
+    if isinstance(command, stack.Register | environment.Register | model.Register) and command.organization_id:
         owner = await load(organization.organization, command.organization_id)
         if isinstance(owner, organization.Unknown):
             return Refusal("organization_not_found", f"there is no organization {command.organization_id}")
@@ -41,9 +61,7 @@ async def resolve(decider: Decider[Any, Any, Any], id: str, command: Any, load: 
 async def _deployment_request(id: str, request: deployment.Request, load: Load) -> list[Part] | Refusal:
     """Look everything up once, and reserve the stack's place in the environment in the same write."""
     if len(id) > _LONGEST_ID:
-        return Refusal(
-            "id_too_long", f"the id of a deployment has at most {_LONGEST_ID} characters: others grow from it"
-        )
+        return _too_long("deployment")
     known_stack = await load(stack.stack, request.stack_id)
     if isinstance(known_stack, stack.Unknown):
         return Refusal("stack_not_found", f"there is no stack {request.stack_id}")
@@ -57,6 +75,109 @@ async def _deployment_request(id: str, request: deployment.Request, load: Load) 
         Part(deployment.deployment, id, opened),
         Part(environment.environment, request.environment_id, environment.ReserveRollout(request.stack_id, id)),
     ]
+
+
+async def _pipeline_faults(described: Pipeline) -> list[str]:
+    def faults() -> list[str]:
+        from models import pipelines  # scikit-learn takes seconds to import: not before there is a model
+
+        return pipelines.faults(described)
+
+    return await asyncio.to_thread(faults)
+
+
+def _too_long(what: str) -> Refusal:
+    return Refusal("id_too_long", f"the id of a {what} has at most {_LONGEST_ID} characters: others grow from it")
+
+
+async def _training(id: str, command: model.Retrain, load: Load) -> list[Part] | Refusal:
+    """The model's one place for a training is reserved in the same write."""
+    known = await load(model.model, id)
+    if isinstance(known, model.Unknown):
+        return Refusal("model_not_found", "there is no such model")
+    data = await _dataset(command.dataset_id, known, load) if command.dataset_id is not None else None
+    if isinstance(data, Refusal):
+        return data
+    watching = await load(monitor.monitor, id)
+    version, champion = known.next_version, known.versions.get(known.active or "")
+    opened = experiment.Open(
+        id,
+        version,
+        command.trigger,
+        command.reason,
+        known.features,
+        known.target,
+        command.pipeline or known.pipeline,
+        command.seed,
+        known.policy,
+        data,
+        experiment.Champion(known.active, champion.artifact) if known.active and champion else None,
+        watching.rows if isinstance(watching, monitor.Watching) else 0,
+    )
+    experiment_id = f"{id}-{version}"
+    return [
+        Part(model.model, id, model.ReserveTraining(experiment_id, version)),
+        Part(experiment.experiment, experiment_id, opened),
+    ]
+
+
+async def _dataset(id: str, known: model.Known, load: Load) -> experiment.Dataset | Refusal:
+    """With every column of the model that it lacks."""
+    found = await load(dataset.dataset, id)
+    if isinstance(found, dataset.Unknown):
+        return Refusal("dataset_not_found", f"there is no dataset {id}")
+    if found.discarded:
+        return Refusal("dataset_discarded", f"the dataset {id} was discarded")
+    types = {column.name: column.type for column in found.registered.columns}
+    faults = [
+        f"has no column {name!r}" for name in (*(f.name for f in known.features), known.target) if name not in types
+    ]
+    faults += [
+        f"the column {feature.name!r} holds categories, not numbers"
+        for feature in known.features
+        if feature.type == "number" and types.get(feature.name) == "category"
+    ]
+    if faults:
+        return Refusal("dataset_does_not_fit", f"the dataset {id}: {'; '.join(faults)}")
+    return experiment.Dataset(id, found.registered.content, found.registered.samples)
+
+
+async def _unsound_lineage(id: str, command: feature.Derive, load: Load) -> Refusal | None:
+    """Every feature that is not there, or a way from the feature to itself."""
+    unknown = [name for name in command.upstream if isinstance(await load(feature.feature, name), feature.Unknown)]
+    if unknown:
+        return _no_such_features(unknown)
+    seen: set[str] = set()
+    waiting = list(command.upstream)
+    while waiting:
+        name = waiting.pop()
+        if name == id:
+            return Refusal("lineage_circular", f"{id} is itself what some of these are made from")
+        known = await load(feature.feature, name)
+        if name not in seen and isinstance(known, feature.Known):
+            waiting += known.upstream
+        seen.add(name)
+    return None
+
+
+async def _wrong_values(command: entity.RecordFeatures, load: Load) -> Refusal | None:
+    """Every name that is no feature; else every value that is not as its feature's definition says."""
+    unknown: list[str] = []
+    faults: list[str] = []
+    for name, value in command.values.items():
+        known = await load(feature.feature, name)
+        if isinstance(known, feature.Unknown):
+            unknown.append(name)
+        else:
+            found = value_faults(value, known.defined.data_type, known.defined.validation_rules)
+            faults += [f"{name} {fault}" for fault in found]
+    if unknown:
+        return _no_such_features(unknown)
+    return Refusal("values_invalid", "; ".join(faults)) if faults else None
+
+
+def _no_such_features(names: Sequence[str]) -> Refusal:
+    return Refusal("features_not_found", f"there is no feature {', '.join(names)}")
 
 
 def _opened(

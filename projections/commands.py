@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from domain import command
 from eventstore.envelope import Recorded
-from projections.projection import Projection, Table, stream_id
+from projections.projection import Journal, Projection
 
 
 class Command(Struct, frozen=True):
@@ -28,9 +28,9 @@ class Command(Struct, frozen=True):
     position: int
 
 
-def fold(row: Command | None, event: Recorded, data: command.Event) -> Command:
+def tell(event: Recorded, data: command.Event) -> list[Command]:
     refused = isinstance(data, command.Refused)
-    return Command(
+    told = Command(
         event.stream.id,
         data.command,
         "refused" if refused else "accepted",
@@ -45,18 +45,17 @@ def fold(row: Command | None, event: Recorded, data: command.Event) -> Command:
         event.envelope.causationid,
         event.position,
     )
+    return [told]
 
 
 commands = Projection(
     "commands",
     frozenset({"command"}),
     (
-        Table(
+        Journal(
             "commands",
             Command,
-            stream_id,
-            fold,
-            append_only=True,
+            tell,
             filters=("type", "outcome", "refusal", "actor", "stream", "correlation_id", "time"),
         ),
     ),

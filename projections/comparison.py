@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from projections.projection import Table
+from projections.projection import AnyTable
 from projections.tables import Connection, columns_of
 
 _SHOWN: Final = 100
@@ -22,7 +22,7 @@ class Difference(msgspec.Struct, frozen=True):
     differing: list[str] = []
 
 
-async def compare(connection: Connection, table: Table[Any], before: str, after: str) -> Difference:
+async def compare(connection: Connection, table: AnyTable, before: str, after: str) -> Difference:
     new = f'"{after}"."{table.name}"'
     rows_after, sum_after = await _digest(connection, new)
     if not await columns_of(connection, before, table):

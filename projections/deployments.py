@@ -12,7 +12,7 @@ from domain.measurement import Counts
 from domain.stack import ReleaseSpec
 from domain.strategy import Declared, declared, kind_of, name_of
 from eventstore.envelope import Recorded
-from projections.projection import Projection, Table, stream_id
+from projections.projection import Journal, Projection, Table, stream_id
 
 Status = Literal["requested", "running", "rolling_back", "completed", "rolled_back", "failed"]
 
@@ -212,15 +212,11 @@ def _over(row: Deployment, event: Recorded, status: Status) -> Deployment:
     return structs.replace(row, status=status, step=None, weights={}, completed_at=event.time, duration_seconds=seconds)
 
 
-def timeline_key(event: Recorded, data: Any) -> str:
-    return f"{stream_id(event, data)}/{event.version}"
-
-
-def tell(row: TimelineEntry | None, event: Recorded, data: Any) -> TimelineEntry | None:
+def tell(event: Recorded, data: Any) -> list[TimelineEntry]:
     if isinstance(data, canary.Measured | canary.MetricMeasured):
-        return None  # the verdict that follows tells what they mean
+        return []  # the verdict that follows tells what they mean
     deployment_id = stream_id(event, data)
-    return TimelineEntry(
+    entry = TimelineEntry(
         f"{deployment_id}/{event.version}",
         deployment_id,
         event.version,
@@ -230,6 +226,7 @@ def tell(row: TimelineEntry | None, event: Recorded, data: Any) -> TimelineEntry
         summary(data),
         event.envelope.actor,
     )
+    return [entry]
 
 
 def summary(data: deployment.Event) -> str:
@@ -292,6 +289,6 @@ deployments = Projection(
                 "requested_at",
             ),
         ),
-        Table("timeline", TimelineEntry, timeline_key, tell, filters=("deployment_id",), append_only=True),
+        Journal("timeline", TimelineEntry, tell, filters=("deployment_id",)),
     ),
 )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from eventstore.envelope import Recorded
-from projections.projection import Projection, Table
+from projections.projection import Journal, Projection, Table
 from projections.rows import add_rows, put_rows, read_rows, remove_rows
 from projections.tables import Connection
 
@@ -34,29 +34,30 @@ class Folding:
         if not events:
             return
         for table, rows in zip(self.projection.tables, self._at_hand, strict=True):
-            if table.append_only:
-                await self._add(connection, table, events)
-            else:
-                await self._fold(connection, table, rows, events)
+            match table:
+                case Journal():
+                    await self._add(connection, table, events)
+                case Table():
+                    await self._fold(connection, table, rows, events)
 
-    async def _add(self, connection: Connection, table: Table[Any], events: Sequence[Decoded]) -> None:
-        fold = table.fold
-        added = [row for event, data in events if (row := fold(None, event, data)) is not None]
+    async def _add(self, connection: Connection, table: Journal[Any], events: Sequence[Decoded]) -> None:
+        told = table.told
+        added = [row for event, data in events for row in told(event, data)]
         if added:
             await add_rows(connection, self.schema, table, added)
 
     async def _fold(
         self, connection: Connection, table: Table[Any], rows: OrderedDict[str, Any], events: Sequence[Decoded]
     ) -> None:
-        keyed = [(key, event, data) for event, data in events if (key := table.key(event, data)) is not None]
+        keyed = [(key, event, part) for event, data in events for key, part in table.changes(event, data)]
         keys = dict.fromkeys(key for key, _, _ in keyed)
         missing = [key for key in keys if key not in rows]
         if missing:
             found = await read_rows(connection, self.schema, table, missing)
             rows.update((key, found.get(key)) for key in missing)
         fold = table.fold
-        for key, event, data in keyed:
-            rows[key] = fold(rows[key], event, data)
+        for key, event, part in keyed:
+            rows[key] = fold(rows[key], event, part)
         changed = [rows[key] for key in keys if rows[key] is not None]
         gone = [key for key in keys if rows[key] is None]
         if changed:

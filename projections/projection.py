@@ -12,8 +12,8 @@ import inspect
 import textwrap
 import types
 import typing
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -40,20 +40,15 @@ class Column(typing.NamedTuple):
 
 
 @dataclass(frozen=True)
-class Table(Generic[R]):
-    """Rows of `row` (a frozen struct with `id` and `position`), one a key.
-
-    `key` says which row an event changes (None: none), `fold` what the row becomes.
-    """
+class Relation(Generic[R]):
+    """Rows of `row`, a frozen struct with `id` and `position`. How they come about, say `Table` and `Journal`."""
 
     name: str
     row: type[R]
-    key: Callable[[Recorded, Any], str | None]
-    fold: Callable[[R | None, Recorded, Any], R | None]
-    filters: tuple[str, ...] = ()
+    filters: tuple[str, ...] = field(default=(), kw_only=True)
     """Columns that queries may select by; each has an index."""
-    append_only: bool = False
-    """Every event makes at most one row of its own, which nothing changes later: `fold` never gets a row."""
+    indexes: tuple[tuple[str, ...], ...] = field(default=(), kw_only=True)
+    """Further ones, by their columns."""
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -72,12 +67,52 @@ class Table(Generic[R]):
 
 
 @dataclass(frozen=True)
+class Table(Relation[R]):
+    """`key` says which row an event changes (None: none), `fold` what that row becomes (None: it goes).
+
+    An event that changes several rows has a mapping for its key: by the key of each row, what `fold` is given for it
+    instead of the event's data.
+    """
+
+    key: Callable[[Recorded, Any], str | Mapping[str, Any] | None]
+    fold: Callable[[R | None, Recorded, Any], R | None]
+
+    def changes(self, event: Recorded, data: Any) -> Iterable[tuple[str, Any]]:
+        """(key, what `fold` is given) of each row that an event changes."""
+        match self.key(event, data):
+            case None:
+                return ()
+            case str(key):
+                return ((key, data),)
+            case several:
+                return several.items()
+
+    @property
+    def rules(self) -> Callable[..., Any]:
+        return self.fold
+
+
+@dataclass(frozen=True)
+class Journal(Relation[R]):
+    """Every event adds the rows that `told` makes of it, which nothing changes later."""
+
+    told: Callable[[Recorded, Any], Iterable[R]]
+
+    @property
+    def rules(self) -> Callable[..., Any]:
+        return self.told
+
+
+AnyTable = Table[Any] | Journal[Any]
+
+
+@dataclass(frozen=True)
 class Projection:
     """A read model: its tables, and the categories of events they are folded from. The first table is the main one."""
 
     name: str
     categories: frozenset[str]
-    tables: tuple[Table[Any], ...]
+    tables: tuple[AnyTable, ...]
     version: int = 1
     """To be raised when what it is made of changes its meaning elsewhere: an event, an upcaster."""
 
@@ -87,9 +122,14 @@ class Projection:
         tables that were built by others are built anew."""
         parts = [str(self.version), *sorted(self.categories)]
         for table in self.tables:
-            parts += [table.name, *table.filters, msgspec.json.encode(msgspec.json.schema(table.row)).decode()]
+            parts += [
+                table.name,
+                *table.filters,
+                *map(str, table.indexes),
+                msgspec.json.encode(msgspec.json.schema(table.row)).decode(),
+            ]
             parts += [f"{column.name} {column.type}" for column in table.columns]
-            parts.append(_rules(inspect.getmodule(table.fold) or table.fold))
+            parts.append(_rules(inspect.getmodule(table.rules) or table.rules))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -14,7 +14,7 @@ from eventstore.envelope import StreamId
 from eventstore.errors import HistoryBroken
 from eventstore.store import EventStore
 from projections.progress import Progress
-from projections.projection import Projection, Table
+from projections.projection import AnyTable, Projection, Table
 from projections.rows import row_of
 from projections.tables import META
 
@@ -112,10 +112,17 @@ class ReadModels:
         found = await self._pool.fetchrow(f'SELECT * FROM "{name}"."{table.name}" WHERE id = $1', id)
         return row_of(table, dict(found)) if found is not None else None
 
+    async def rows_of(self, name: str, ids: Sequence[str]) -> dict[str, Any]:
+        """Those that there are, by id."""
+        table = self._table(name, None)
+        found = await self._pool.fetch(f'SELECT * FROM "{name}"."{table.name}" WHERE id = ANY($1::text[])', ids)
+        return {record["id"]: row_of(table, dict(record)) for record in found}
+
     async def row_as_of(self, name: str, stream: StreamId, moment: int | datetime) -> Any | None:
         """The row as it was at a position or time, folded from the stream; None when there was none yet."""
         until: dict[str, Any] = {"until_position" if isinstance(moment, int) else "until_time": moment}
         table, row = self._table(name, None), None
+        assert isinstance(table, Table), f"what is told in {name} never changes"
         for event in await self._store.load(stream, **until):
             row = table.fold(row, event, self._store.decode(event))
         return row
@@ -151,7 +158,7 @@ class ReadModels:
         """Hear of new positions at once; until cancelled. Without it, waiting only looks from time to time."""
         await self._progress.listen()
 
-    def _table(self, name: str, table: str | None) -> Table[Any]:
+    def _table(self, name: str, table: str | None) -> AnyTable:
         tables = self._models[name].tables
         return next((each for each in tables if each.name == table), tables[0])
 
@@ -193,7 +200,7 @@ class ReadModels:
         )
 
 
-def _conditions(table: Table[Any], filters: Mapping[str, str]) -> tuple[list[str], list[Any]]:
+def _conditions(table: AnyTable, filters: Mapping[str, str]) -> tuple[list[str], list[Any]]:
     """`column=value`, and `column_after` / `column_before` for times."""
     types = {column.name: column.type for column in table.columns if column.name in table.filters}
     conditions: list[str] = []
@@ -242,7 +249,7 @@ def read_time(text: str) -> datetime:
     """RFC 3339. Raises ValueError."""
     try:
         return msgspec.convert(text, datetime).astimezone(UTC)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, OverflowError) as error:
         raise ValueError(f"{text!r} is no RFC 3339 time") from error
 
 

@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 from projections.commands import commands
+from projections.datasets import datasets
 from projections.deployments import deployments
+from projections.entities import entities
 from projections.environments import environments
+from projections.experiments import experiments
+from projections.features import features
+from projections.models import models
+from projections.monitors import monitors
 from projections.organizations import organizations
 from projections.projection import Projection
 from projections.sagas import sagas
 from projections.stacks import stacks
 
-READ_MODELS: tuple[Projection, ...] = (organizations, environments, stacks, deployments, sagas, commands)
+READ_MODELS: tuple[Projection, ...] = (
+    organizations,
+    environments,
+    stacks,
+    deployments,
+    models,
+    experiments,
+    datasets,
+    monitors,
+    features,
+    entities,
+    sagas,
+    commands,
+)

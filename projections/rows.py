@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from projections.projection import Table
+from projections.projection import AnyTable
 from projections.tables import Connection
 
 _json = msgspec.json.Encoder()
@@ -15,13 +15,13 @@ _NUL: Final = "\ufffd"
 """What stands in a table for NUL, which PostgreSQL stores in no text: one odd event must not stop a read model."""
 
 
-async def read_rows(connection: Connection, schema: str, table: Table[Any], ids: Sequence[str]) -> dict[str, Any]:
+async def read_rows(connection: Connection, schema: str, table: AnyTable, ids: Sequence[str]) -> dict[str, Any]:
     """The rows of these ids, as structs."""
     found = await connection.fetch(f'SELECT * FROM "{schema}"."{table.name}" WHERE id = ANY($1::text[])', ids)
     return {record["id"]: row_of(table, dict(record)) for record in found}
 
 
-def row_of(table: Table[Any], record: Mapping[str, Any]) -> Any:
+def row_of(table: AnyTable, record: Mapping[str, Any]) -> Any:
     values = {
         name: msgspec.json.decode(value) if name in table.json_columns and value is not None else value
         for name, value in record.items()
@@ -29,14 +29,14 @@ def row_of(table: Table[Any], record: Mapping[str, Any]) -> Any:
     return msgspec.convert(values, table.row, builtin_types=())
 
 
-async def add_rows(connection: Connection, schema: str, table: Table[Any], rows: Sequence[Any]) -> None:
+async def add_rows(connection: Connection, schema: str, table: AnyTable, rows: Sequence[Any]) -> None:
     """Rows that were not there."""
     await connection.copy_records_to_table(
         table.name, schema_name=schema, columns=[column.name for column in table.columns], records=_records(table, rows)
     )
 
 
-async def put_rows(connection: Connection, schema: str, table: Table[Any], rows: Sequence[Any]) -> None:
+async def put_rows(connection: Connection, schema: str, table: AnyTable, rows: Sequence[Any]) -> None:
     """Rows that are new or replace older ones."""
     names = ", ".join(f'"{column.name}"' for column in table.columns)
     changes = ", ".join(f'"{c.name}" = EXCLUDED."{c.name}"' for c in table.columns if c.name != "id")
@@ -48,11 +48,11 @@ async def put_rows(connection: Connection, schema: str, table: Table[Any], rows:
     )
 
 
-async def remove_rows(connection: Connection, schema: str, table: Table[Any], ids: Sequence[str]) -> None:
+async def remove_rows(connection: Connection, schema: str, table: AnyTable, ids: Sequence[str]) -> None:
     await connection.execute(f'DELETE FROM "{schema}"."{table.name}" WHERE id = ANY($1::text[])', ids)
 
 
-def _records(table: Table[Any], rows: Sequence[Any]) -> list[list[Any]]:
+def _records(table: AnyTable, rows: Sequence[Any]) -> list[list[Any]]:
     records: list[list[Any]] = []
     json = [number for number, column in enumerate(table.columns) if column.type == "jsonb"]
     for row in rows:

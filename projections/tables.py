@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
-from projections.projection import Projection, Table
+from projections.projection import AnyTable, Projection
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
@@ -58,6 +58,9 @@ async def create_indexes(connection: Connection, projection: Projection, schema:
         on = f'"{schema}"."{table.name}"'
         for name in table.filters:
             await connection.execute(f'CREATE INDEX ON {on} ("{name}", position, id)')
+        for names in table.indexes:
+            columns = ", ".join(f'"{name}"' for name in names)
+            await connection.execute(f"CREATE INDEX ON {on} ({columns})")
         await connection.execute(f"CREATE INDEX ON {on} (position, id)")
 
 
@@ -69,7 +72,7 @@ async def have_the_shape(connection: Connection, projection: Projection, schema:
     return True
 
 
-async def columns_of(connection: Connection, schema: str, table: Table[Any]) -> list[tuple[str, str]]:
+async def columns_of(connection: Connection, schema: str, table: AnyTable) -> list[tuple[str, str]]:
     """(name, type) of each column that stands in the database; empty when there is no such table."""
     found = await connection.fetch(
         """SELECT attname, CASE atttypid WHEN 'timestamptz'::regtype THEN 'timestamptz'

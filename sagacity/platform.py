@@ -95,6 +95,8 @@ async def _start(
         retry_attempts=settings.retry_attempts,
         retry_first=settings.retry_first,
         retry_longest=settings.retry_longest,
+        prediction_days=settings.prediction_days,
+        prediction_bytes=settings.prediction_bytes,
         ready_file=str(directory.run / "roles.ready"),
         log_home="" if settings.nats_url else str(directory.path),
     )

@@ -26,12 +26,15 @@ from api.serving import FAREWELL, serve
 from eventstore.tasks import end_tasks
 from handlers.inbound import Inbox, publish, run_inbound
 from handlers.requests import answer_requests
+from models.blobs import Blobs
+from models.predictions import Predictions, create_predictions
+from models.serving import Predictor
 from projections.queries import ReadModels
 from projections.read_models import READ_MODELS
 from projections.runner import ProjectionRunner
 from sagacity.release_logs import LogsOfReleases
 from sagacity.room import watch_room
-from sagacity.wiring import Core, open_core, saga_runner, targets
+from sagacity.wiring import Core, observer, open_core, saga_runner, targets
 from sagas.rollout import RetryPolicy, TargetOf
 from sagas.targets.process import ProcessTarget
 
@@ -54,6 +57,9 @@ class RoleSettings(msgspec.Struct, frozen=True):
     retry_attempts: int = 6
     retry_first: float = 0.2
     retry_longest: float = 10.0
+    prediction_days: float = 30.0
+    prediction_bytes: int = 1024**3
+    """Predictions are kept for so long, and at most so many bytes of them."""
     ready_file: str = ""
     log_home: str = ""
     """Where the log is kept, if on this machine."""
@@ -120,9 +126,14 @@ def _work(
         ready.append(sagas.ready.wait())
     if "worker" in settings.roles:
         work.append(run_inbound(settings.nats_url, Inbox(core.handler), core.store))
+        work.append(_observe(core))
     if settings.log_home:
         work.append(watch_room(core.store, Path(settings.log_home)))
     return work, ready
+
+
+async def _observe(core: Core) -> None:
+    await (await observer(core)).run()
 
 
 async def _api(settings: RoleSettings, core: Core, target_of: TargetOf, stop: asyncio.Event) -> None:
@@ -139,12 +150,23 @@ async def _services(settings: RoleSettings, core: Core, target_of: TargetOf) -> 
     # Without connections to begin with: commands need none, and queries say 503 while PostgreSQL is away.
     pool = await asyncpg.create_pool(settings.database_url, min_size=0, max_size=10, timeout=5, command_timeout=30)
     models, live = ReadModels(pool, core.store, READ_MODELS), Live(core.store)
-    background = [asyncio.create_task(models.listen()), asyncio.create_task(live.run())]
+    blobs, predictions = Blobs(core.connection), await _predictions(settings, core)
+    predictor = Predictor(core.store, core.aggregates, blobs, predictions)
+    background = [asyncio.create_task(each) for each in (models.listen(), live.run(), predictor.run())]
     logs = LogsOfReleases(core.store, target_of)
     try:
         publish_here = partial(publish, core.connection)
         running = ProcessTarget(Path(settings.process_host)).inventory if "saga" in settings.roles else None
-        yield Services(core.store, core.handler, models, pool, live, logs, publish_here, running)
+        yield Services(core.store, core.handler, models, pool, live, logs, publish_here, blobs, predictor, running)
     finally:
         await end_tasks(*background)
+        await predictions.close()
         pool.terminate()
+
+
+async def _predictions(settings: RoleSettings, core: Core) -> Predictions:
+    """Their stream has as many copies as the log, and the limits that are set now."""
+    replicas = (await core.store.state()).replicas
+    max_age, max_bytes = settings.prediction_days * 86_400, settings.prediction_bytes
+    await create_predictions(core.connection, replicas=replicas, max_age=max_age, max_bytes=max_bytes)
+    return Predictions(core.connection)

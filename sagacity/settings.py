@@ -82,6 +82,8 @@ class Settings(BaseSettings):
     retry_longest: Annotated[float, Field(gt=0, le=3600)] = 10.0
     splitter: Literal["builtin", "haproxy"] = "builtin"
     haproxy: Path | None = None
+    prediction_days: Annotated[float, Field(ge=0.01, le=3660)] = 30.0
+    prediction_bytes: Annotated[int, Field(ge=1_000_000, le=2**50)] = 1024**3
 
     @classmethod
     def settings_customise_sources(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -24,6 +27,8 @@ from handlers.command import Caller, Directive
 from handlers.command_handler import CommandHandler
 from handlers.inbound import create_inbound_stream
 from handlers.routes import routes_of
+from models.blobs import Blobs, create_blobs
+from models.predictions import Predictions, create_predictions
 from sagas.definition import SagaDefinition, Told
 from sagas.instance import Refusals, Tell
 from sagas.prometheus import PrometheusReader
@@ -32,6 +37,10 @@ from sagas.runner import SagaRunner
 from sagas.targets.port import Target, TargetRefused
 from sagas.targets.process import ProcessTarget
 from sagas.timers import create_timers
+from sagas.training_steps import retraining_saga
+
+if TYPE_CHECKING:
+    from models.observer import Observer
 
 
 def catalogue() -> Catalogue:
@@ -44,6 +53,8 @@ async def initialise(connection: Connection, *, replicas: int = 1) -> None:
     await create_snapshots(connection, replicas=replicas)
     await create_timers(connection, replicas=replicas)
     await create_inbound_stream(connection, replicas=replicas)
+    await create_blobs(connection, replicas=replicas)
+    await create_predictions(connection, replicas=replicas)
 
 
 async def initialise_server(url: str) -> None:
@@ -92,7 +103,24 @@ def saga_definitions(core: Core, target_of: TargetOf, retries: RetryPolicy) -> S
         known = loaded.state
         return known.circuits.get(target) if isinstance(known, environment.Known) else None
 
-    return [deployment_saga(target_of, circuit_of, PrometheusReader(), retries)]
+    return [
+        deployment_saga(target_of, circuit_of, PrometheusReader(), retries),
+        retraining_saga(core.store, core.aggregates, Blobs(core.connection), retries),
+    ]
+
+
+async def observer(core: Core) -> Observer:
+    """Of all models in use; what it finds out are commands of its own."""
+    # With the libraries of drift, which take seconds to import: meanwhile the process answers.
+    observing = await asyncio.to_thread(import_module, "models.observer")
+
+    async def report(category: str, id: str, command: msgspec.Struct, command_id: str) -> str | None:
+        directive = Directive(id=command_id, category=category, stream_id=id, command=command)
+        [outcome] = await core.handler.direct([directive], Caller(actor="observer"))
+        return outcome.refusal
+
+    predictions = Predictions(core.connection)
+    return observing.Observer(core.store, core.aggregates, Blobs(core.connection), predictions, report)
 
 
 def targets(process_host: Path) -> TargetOf:

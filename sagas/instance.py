@@ -100,7 +100,10 @@ class Instance:
                 return await self._leave()
             match self._definition.plan(self._state):
                 case None:
-                    return
+                    # Whoever is waited for may never come: the timer of the step wakes the saga then.
+                    await self._arm_timer()
+                    if not self._inputs:  # nothing came while the timer was set
+                        return
                 case Decision() as decision:
                     await self._record(decision)
                 case Perform() as what:
@@ -214,9 +217,15 @@ class Instance:
             self._evolve([self._store.decode(event)], event.time)
 
     async def _arm_timer(self) -> None:
-        """Again at every attempt: a timer that a crash prevented is set now, one that is set stays as it is."""
-        if isinstance(self._state, saga.Running) and self._state.step and self._deadline is not None:
-            await set_timer(self._store.connection, Due(self._id, f"{self._state.step}-timeout"), self._deadline)
+        """Again at every attempt: a timer that a crash prevented is set now, one that is set stays as it is.
+
+        None while it is paused: one whose time is over would fire at once, to no effect, and be set again for ever.
+        """
+        match self._state:
+            case saga.Running(step=str(step), paused=None) if self._deadline is not None:
+                await set_timer(self._store.connection, Due(self._id, f"{step}-timeout"), self._deadline)
+            case saga.NotStarted() | saga.Running() | saga.Ended():
+                pass
 
     @property
     def _deadline(self) -> datetime | None:

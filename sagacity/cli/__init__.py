@@ -16,6 +16,8 @@ COMMANDS = {
     "status": "sagacity.cli.status:status",
     "command": "sagacity.cli.command:command",
     "deployments": "sagacity.cli.deployments:deployments",
+    "models": "sagacity.cli.models:models",
+    "datasets": "sagacity.cli.datasets:datasets",
     "events": "sagacity.cli.events:events",
     "projections": "sagacity.cli.projections:projections",
     "replay": "sagacity.cli.replay:replay",

@@ -62,19 +62,19 @@ def command(
         return
     if type is None:
         raise UserError("name the TYPE of the command: `sagacity command --list` shows all")
-    body: dict[str, Any] = {"id": command_id or new_id(), "type": type, "data": _data(data)}
+    body: dict[str, Any] = {"id": command_id or new_id(), "type": type, "data": json_of(data)}
     if stream is not None:
         category, _, name = stream.rpartition("/")
         body["stream"] = {"id": name, **({"category": category} if category else {})}
     if expected_version is not None:
         body["expected_version"] = expected_version
-    answer = _send(target, type, body, via, nats_url, wait)
-    _print(answer, as_json)
-    context.exit(1 if _refusal(answer) else 0)
+    answer = send(target, type, body, via=via, nats_url=nats_url, wait=wait)
+    print_outcome(answer, as_json)
+    context.exit(1 if refusal_of(answer) else 0)
 
 
-def _send(
-    target: ApiPlace, type: str, body: Mapping[str, Any], via: str, nats_url: str | None, wait: bool
+def send(
+    target: ApiPlace, type: str, body: Mapping[str, Any], *, via: str = "http", nats_url: str | None = None, wait: bool
 ) -> Mapping[str, Any]:
     """The outcome, accepted or refused. Raises UserError, which then says how to send the same again."""
     raw = msgspec.json.encode(body)
@@ -113,8 +113,8 @@ async def _until_known(target: ApiPlace, answer: Mapping[str, Any]) -> None:
                 raise UserError(f"the command was accepted, but: {problem.format_message()}") from problem
 
 
-def _data(given: str) -> msgspec.Raw:
-    """In one line, whatever the form it came in. Raises UserError."""
+def json_of(given: str, where: str = "--data") -> msgspec.Raw:
+    """In one line, whatever the form it came in. Raises UserError, which names `where` it was given."""
     try:
         if given == "-":
             content = sys.stdin.buffer.read()
@@ -124,13 +124,13 @@ def _data(given: str) -> msgspec.Raw:
             content = given.encode()
         return msgspec.Raw(msgspec.json.format(content.decode(), indent=-1).encode())
     except OSError as error:
-        raise UserError(f"--data: {given[1:]} cannot be read: {error.strerror}") from error
+        raise UserError(f"{where}: {given[1:]} cannot be read: {error.strerror}") from error
     except (msgspec.DecodeError, UnicodeError) as error:
-        raise UserError(f"--data: is no JSON: {error}") from error
+        raise UserError(f"{where}: is no JSON: {error}") from error
 
 
-def _print(answer: Mapping[str, Any], as_json: bool) -> None:
-    refusal = _refusal(answer)
+def print_outcome(answer: Mapping[str, Any], as_json: bool) -> None:
+    refusal = refusal_of(answer)
     if as_json:
         print_json(answer)
     elif refusal:
@@ -144,7 +144,7 @@ def _print(answer: Mapping[str, Any], as_json: bool) -> None:
             click.echo(f"  {event['position']}  {event['type']}  {event['stream']} v{event['version']}")
 
 
-def _refusal(answer: Mapping[str, Any]) -> str | None:
+def refusal_of(answer: Mapping[str, Any]) -> str | None:
     """Its stable name, as the log keeps it."""
     if answer.get("outcome") == "accepted":
         return None

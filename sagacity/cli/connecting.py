@@ -96,7 +96,9 @@ class Api:
         headers = {"Content-Type": "application/json"} if body else {}
         given = {name: value for name, value in query.items() if value is not None}
         try:
-            answer = await self.client.request(method, path, params=given, content=body, headers=headers)
+            # Given none, httpx leaves the query that a path came with; given an empty one, it takes it away.
+            params = given or None
+            answer = await self.client.request(method, path, params=params, content=body, headers=headers)
         except httpx.HTTPError as error:
             raise unreachable(self.url, error) from error
         if answer.status_code >= 400:

@@ -42,6 +42,21 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     console().print(table)
 
 
+def cell(value: object) -> str:
+    """Of a table: nothing for what is not there, and no more digits of a number than people read."""
+    match value:
+        case None:
+            return ""
+        case float():
+            return f"{value:.4g}"
+        case _:
+            return str(value)
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
 @contextmanager
 def progress() -> Generator[Advance]:
     """A bar on stderr, for people only."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -66,29 +66,39 @@ class Telling:
 
 
 class _Replay(click.Command):
-    """`canary` is no stream (no category, no id): after it comes a command of its own."""
+    """`canary` and `drift` are no streams (no category, no id): after them come commands of their own."""
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        if args[:1] == ["canary"]:
-            return _canary().make_context(f"{info_name} canary", args[1:], parent, **extra)
+        if args and args[0] in _OWN:
+            return _OWN[args[0]]().make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
         return super().make_context(info_name, args, parent, **extra)
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_usage(ctx, formatter)
-        formatter.write_usage(f"{ctx.command_path} canary", "[OPTIONS]", prefix="  or:  ")
+        for name in _OWN:
+            formatter.write_usage(f"{ctx.command_path} {name}", "[OPTIONS]", prefix="  or:  ")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_options(ctx, formatter)
         with formatter.section("Commands"):
-            formatter.write_dl([("canary", _canary().get_short_help_str(80))])
+            formatter.write_dl([(name, own().get_short_help_str(80)) for name, own in _OWN.items()])
 
 
 def _canary() -> click.Command:
     from sagacity.cli.replay_canary import canary
 
     return canary
+
+
+def _drift() -> click.Command:
+    from sagacity.cli.replay_drift import drift
+
+    return drift
+
+
+_OWN: Final[Mapping[str, Callable[[], click.Command]]] = {"canary": _canary, "drift": _drift}
 
 
 @click.command(cls=_Replay)

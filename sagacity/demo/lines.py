@@ -34,8 +34,8 @@ def verdict_line(judged: Judged, canary: Canary) -> str:
     step = int(judged.step.rpartition("-")[2])
     weight = canary.steps[step - 1].weight
     requests, wrong = _seen(judgement)
-    harm = _meter(judgement.log_e_worse, policy.budget, "red")
-    harmless = _meter(judgement.log_e_harmless, policy.mistakes, "green")
+    harm = meter(judgement.log_e_worse, policy.budget, "red")
+    harmless = meter(judgement.log_e_harmless, policy.mistakes, "green")
     return (
         f"look {judged.number:2}, step {step}, {weight} %: {requests:4} requests, {wrong:2} wrong"
         f"  harm {harm}  no harm {harmless}  {_outlook(judged, judgement)}"
@@ -55,7 +55,7 @@ def _seen(judgement: Judgement) -> tuple[int, int]:
     return seen.canary_requests, seen.canary_bad
 
 
-def _meter(log_e: float, decides_at: int, colour: str) -> str:
+def meter(log_e: float, decides_at: float, colour: str) -> str:
     """Full only when it decides."""
     filled = math.floor(_METER * min(1.0, max(0.0, log_e / math.log(decides_at))))
     return f"[{colour}]{'█' * filled}[/{colour}][dim]{'░' * (_METER - filled)}[/dim] {odds(log_e):<6}"

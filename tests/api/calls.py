@@ -40,3 +40,15 @@ def stack_with(http, *versions, program="sh"):
 
 def client_of(api):
     return httpx.AsyncClient(base_url=api.url, timeout=30)
+
+
+async def now(api):
+    """The last position of the log."""
+    return (await api.services.store.state()).last
+
+
+async def read(api, client, path, **query):
+    """Whatever is on the record by now is in the answer."""
+    answer = await client.get(f"/api/v1{path}", params={**query, "min_position": await now(api)})
+    assert answer.status_code == 200, answer.text
+    return answer.json()

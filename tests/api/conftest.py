@@ -13,6 +13,9 @@ from api.services import Services
 from api.serving import serve
 from eventstore.errors import LogUnavailable
 from eventstore.tasks import end_tasks
+from models.blobs import Blobs
+from models.predictions import Predictions
+from models.serving import Predictor
 from projections.queries import ReadModels
 from projections.read_models import READ_MODELS
 from sagacity.embedded.directory import free_port
@@ -61,8 +64,11 @@ async def api(own_nats, database_url):
         core, live = platform.core, Live(platform.core.store)
         models = ReadModels(platform.pool, core.store, READ_MODELS)
         target = Output()
-        services = Services(core.store, core.handler, models, platform.pool, live, target, no_inbox)
-        port, stop, following = free_port(), asyncio.Event(), asyncio.create_task(live.run())
+        blobs, predictions = Blobs(core.connection), Predictions(core.connection)
+        predictor = Predictor(core.store, core.aggregates, blobs, predictions)
+        services = Services(core.store, core.handler, models, platform.pool, live, target, no_inbox, blobs, predictor)
+        port, stop = free_port(), asyncio.Event()
+        following = [asyncio.create_task(each) for each in (live.run(), predictor.run())]
         serving = asyncio.create_task(serve(asgi(services), "127.0.0.1", port, stop))
         api = Api(services, f"http://127.0.0.1:{port}", stop, serving, target)
         async with asyncio.timeout(10):
@@ -71,7 +77,8 @@ async def api(own_nats, database_url):
         yield api
         stop.set()
         await asyncio.wait_for(serving, 10)
-        await end_tasks(following)
+        await end_tasks(*following)
+        await predictions.close()
 
 
 async def _answers(url):

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from eventstore.connection import connect_to
+from projections.read_models import READ_MODELS
 from tests.api.calls import fresh, register, send, stack_with
 
 
@@ -333,7 +334,7 @@ def test_probes_and_metrics(http):
 
 def test_projections_show_lag_and_rebuild(http):
     names = {row["name"] for row in http.get("/api/v1/projections").json()}
-    assert names == {"organizations", "environments", "stacks", "deployments", "sagas", "commands"}
+    assert names == {model.name for model in READ_MODELS}
     assert http.post("/api/v1/projections/stacks/rebuild").status_code == 202
     for _ in range(200):
         row = next(row for row in http.get("/api/v1/projections").json() if row["name"] == "stacks")

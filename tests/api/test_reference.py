@@ -4,7 +4,9 @@ import jsonschema
 import pytest
 
 from api.asyncapi import asyncapi_document
+from api.belongings import BELONGINGS
 from api.examples import ROWS
+from api.resources import RESOURCES
 from domain.contexts import DECIDERS
 from handlers.routes import routes_of
 from projections.read_models import READ_MODELS
@@ -63,6 +65,14 @@ CONTRACT = {
     "/api/v1/projections/{name}/rebuild": {"post"},
     "/api/v1/deployments/{id}/logs": {"get"},
     "/api/v1/deployments/{id}/timeline": {"get"},
+    "/api/v1/models/{id}/labels": {"post"},
+    "/api/v1/predict": {"post"},
+    "/api/v1/retrain": {"post"},
+    "/api/v1/datasets": {"post"},
+    "/api/v1/datasets/generate": {"post"},
+    "/api/v1/datasets/{id}/samples": {"get"},
+    "/api/v1/features/values": {"get"},
+    "/api/v1/features/values/batch": {"post"},
     "/health": {"get"},
     "/health/live": {"get"},
     "/health/ready": {"get"},
@@ -72,9 +82,12 @@ CONTRACT = {
 
 
 def test_every_route_is_documented(openapi):
-    expected = dict(CONTRACT)
-    for name in ("organizations", "environments", "stacks", "deployments", "sagas"):
-        expected |= {f"/api/v1/{name}": {"get"}, f"/api/v1/{name}/{{id}}": {"get"}}
+    expected = {path: set(methods) for path, methods in CONTRACT.items()}
+    for name in (each.name for each in RESOURCES):
+        expected.setdefault(f"/api/v1/{name}", set()).add("get")
+        expected[f"/api/v1/{name}/{{id}}"] = {"get"}
+    for each in BELONGINGS:
+        expected[f"/api/v1/{each.resources}/{{id}}/{each.name}"] = {"get"}
     for name in (*ROWS, "inbound", "projections"):
         expected[f"/api/v1/{name}/{{id}}/events"] = {"get"}
     assert {path: set(methods) for path, methods in openapi["paths"].items()} == expected

@@ -13,7 +13,9 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -30,13 +32,13 @@ def hit(victim: str) -> None:
     os.kill(os.getpid() if victim == "self" else int(victim), signal.SIGKILL)
 
 
-def wound(store: EventStore, when: str, where: str, deployment_id: str, victim: str) -> None:
+def wound(store: EventStore, when: str, where: str, subject: str, victim: str) -> None:
     append_all = store.append_all
     struck = False
 
     async def striking(writes, *arguments, **named):
         nonlocal struck
-        here = not struck and _boundary_of(writes, deployment_id) == where
+        here = not struck and _boundary_of(writes, subject) == where
         struck = struck or here
         if here and when == "before":
             hit(victim)
@@ -48,10 +50,11 @@ def wound(store: EventStore, when: str, where: str, deployment_id: str, victim: 
     store.append_all = striking
 
 
-def _boundary_of(writes, deployment_id: str) -> str | None:
-    streams = ("saga", f"deployment-{deployment_id}"), ("deployment", deployment_id)
+def _boundary_of(writes, subject: str) -> str | None:
+    sagas = (("saga", f"{kind}-{subject}") for kind in ("deployment", "retraining"))
+    streams = (*sagas, ("deployment", subject))
     mine = [write for write in writes if (write.stream.category, write.stream.id) in streams]
-    return boundary(deployment_id, [event for write in mine for event in write.events])
+    return boundary(subject, [event for write in mine for event in write.events])
 
 
 async def main(nats_url: str, host: str, *wounds: str) -> None:
@@ -67,7 +70,7 @@ async def main(nats_url: str, host: str, *wounds: str) -> None:
         await end_tasks(running)
 
 
-def serve() -> None:
+def serve(main: Callable[..., Coroutine[Any, Any, None]]) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that the dead are gone at once
     for line in sys.stdin:
         pid = os.fork()
@@ -79,4 +82,4 @@ def serve() -> None:
 
 
 if __name__ == "__main__":
-    serve()
+    serve(main)

@@ -19,7 +19,7 @@ from eventstore.envelope import Envelope, encode
 
 HOME = Path(__file__).parent
 
-_TEXTS = ("text", "/text", "TEXT", "1", "http://127.0.0.1:8000/text")
+_TEXTS = ("text", "/text", "TEXT", "1", "http://127.0.0.1:8000/text", "text.1", "a" * 64)
 
 
 def golden_file(type: str, version: int) -> Path:
@@ -96,8 +96,9 @@ def _plain(kind: inspect.Type) -> Any:
             return True
         case inspect.IntType(ge=least):
             return max(1, least or 1)
-        case inspect.FloatType(ge=least):
-            return max(1.5, least or 1.5)
+        case inspect.FloatType(ge=least, le=most):
+            numbers = (1.5, 0.5) if least is None else (1.5, 0.5, least)
+            return next(each for each in numbers if (least or each) <= each <= (most or each))
         case inspect.DateTimeType():
             return "2026-11-21T12:00:00Z"
         case inspect.TimeDeltaType():

@@ -21,6 +21,8 @@ WRITERS = 3
 ANN = Caller(actor="ann")
 
 orgs, stacks, environments, deployments = (st.sampled_from(names) for names in ("ab", "st", "ef", "xyz"))
+models, features, entities = (st.sampled_from(names) for names in ("mn", "fgh", "uv"))
+experiments = st.sampled_from(["m-1", "m-2", "n-1"])
 of_an_org = st.fixed_dictionaries({"name": st.just("n"), "organization_id": orgs})
 texts = st.sampled_from(["", "a", "b"])
 versions = st.sampled_from(["1", "2"])
@@ -49,6 +51,28 @@ commands = st.one_of(
         st.just("deployment.request"), deployments, data(stack_id=stacks, environment_id=environments, version=versions)
     ),
     st.tuples(st.just("deployment.cancel"), deployments, data(reason=texts)),
+    st.tuples(
+        st.just("model.register"),
+        models,
+        data(name=st.just("M"), features=st.just([{"name": "age"}]), target=st.just("churned")),
+    ),
+    st.tuples(st.just("model.retrain"), models, data(reason=texts)),
+    st.tuples(st.just("experiment.cancel"), experiments, data(reason=texts)),
+    st.tuples(st.just("monitor.record_labels"), models, data(labels=st.just([{"prediction": "b.0", "label": "1"}]))),
+    st.tuples(st.just("feature.define"), features, data(data_type=st.just("number"), description=texts)),
+    st.tuples(
+        st.just("feature.derive"),
+        features,
+        data(upstream=st.lists(features, min_size=1, max_size=2), transformation_type=st.sampled_from(["sum", "max"])),
+    ),
+    st.tuples(
+        st.just("entity.record_features"),
+        entities,
+        data(
+            values=st.dictionaries(features, st.sampled_from([1.0, 2.5, None]), min_size=1),
+            timestamp=st.sampled_from(["2026-11-20T12:00:00Z", "2026-11-21T12:00:00+05:00"]),
+        ),
+    ),
 )
 sent = st.tuples(st.integers(0, WRITERS - 1), commands, st.integers(0, 30))
 """By whom, what, and under which id: of those that share one, whichever comes first counts."""
@@ -61,6 +85,8 @@ BEFORE = [
     ("stack.register", "s", {"name": "S", "organization_id": "a"}),
     ("stack.publish_version", "s", {"version": "1", "release": {"program": "sh"}}),
     ("environment.register", "e", {"name": "E", "organization_id": "a", "targets": [{"name": "l"}]}),
+    ("feature.define", "f", {"data_type": "number"}),
+    ("feature.define", "g", {"data_type": "number"}),
 ]
 
 
@@ -72,9 +98,18 @@ class World:
 
     async def send(self, writer, type, stream, data, id):
         run = f"r{self.runs}-"
-        named = {name: run + value if name.endswith("_id") else value for name, value in data.items()}
+        named = {name: of_run(run, name, value) for name, value in data.items()}
         request = CommandRequest(type=type, stream_id=run + stream, data=msgspec.json.encode(named), id=run + id)
         return await self.writers[writer].handler.handle(request, ANN)
+
+
+def of_run(run, name, value):
+    """Ids, in whatever they stand."""
+    if name == "upstream":
+        return [run + each for each in value]
+    if name == "values":
+        return {run + each: number for each, number in value.items()}
+    return run + value if name.endswith("_id") else value
 
 
 @pytest.fixture(scope="module")

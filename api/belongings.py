@@ -1,0 +1,77 @@
+"""Lists of what belongs to one resource: `/models/{id}/versions` and its like, in one table."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from litestar import Request, Response, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+
+from api.links import link, path_of
+from api.problems import NotFound
+from api.queries import Cursor, Limit, check_id, filters_of
+from api.services import Services
+from api.waiting import MinPosition, Wait, reached
+from projections.queries import DEFAULT_LIMIT, BadQuery
+
+
+class Belonging(NamedTuple):
+    """Rows of `table` whose column `by` is the id of one of `resources`."""
+
+    resources: str
+    category: str
+    name: str
+    projection: str
+    table: str
+    by: str
+    summary: str
+
+
+BELONGINGS: Final = (
+    Belonging("models", "model", "versions", "models", "versions", "model_id", "The versions of a model"),
+    Belonging("models", "model", "metrics", "models", "model_metrics", "model_id", "What was measured of a model"),
+    Belonging("models", "model", "drift", "monitors", "drift", "model_id", "Every verdict of drift"),
+    Belonging("features", "feature", "versions", "features", "feature_versions", "feature_id", "Versions of a feature"),
+    Belonging(
+        "features", "feature", "upstream", "features", "feature_lineage", "downstream_id", "What it is made from"
+    ),
+    Belonging("features", "feature", "downstream", "features", "feature_lineage", "upstream_id", "What it is used for"),
+)
+
+
+def lists_of(services: Services, resources: str) -> list[HTTPRouteHandler]:
+    return [_list(services, each) for each in BELONGINGS if each.resources == resources]
+
+
+def _list(services: Services, of: Belonging) -> HTTPRouteHandler:
+    @get(f"/{{id:str}}/{of.name}", summary=of.summary, operation_id=f"{of.name}_of_{of.category}")
+    async def rows(
+        id: FromPath[str],
+        request: Request[Any, Any, Any],
+        limit: Limit = DEFAULT_LIMIT,
+        cursor: Cursor = None,
+        min_position: MinPosition = None,
+        wait: Wait = 5.0,
+    ) -> Response[Any]:
+        """Newest change first. Any declared column filters."""
+        check_id(of.resources, id)
+        filters = filters_of(request)
+        if of.by in filters:
+            raise BadQuery([(of.by, "stands in the path already")])
+        position = min([await reached(services, name, min_position, wait) for name in {of.resources, of.projection}])
+        owner = await services.models.row(of.resources, id)
+        if owner is None:
+            raise NotFound(f"there is nothing called {id!r} among the {of.resources}")
+        own = {**filters, of.by: id}
+        page = await services.models.rows(of.projection, table=of.table, filters=own, limit=limit, cursor=cursor)
+        path = f"{path_of(of.category, id)}/{of.name}"
+        links = {"self": link(path, **filters, limit=limit, cursor=cursor), of.category: path_of(of.category, id)}
+        if page.cursor is not None:
+            links["next"] = link(path, **filters, limit=limit, cursor=page.cursor)
+        named = {f"{of.category}_name": owner.name}
+        items = [{**named, **msgspec.to_builtins(row)} for row in page.items]
+        return Response({"items": items, "_links": links}, headers={"X-Position": str(position)})
+
+    return rows

@@ -1,0 +1,50 @@
+"""From the false alarms that people allow to the thresholds of the detectors."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from domain.drift import Thresholds
+from domain.model_policy import Monitoring
+from domain.rounding import rounded
+
+DELTA_PER_RATE: Final = 1_000.0
+"""ADWIN's delta over its false alarms per row."""
+MOST_DELTA: Final = 0.05
+MOST_ALPHA: Final = 0.05
+_MOST_SAMPLES: Final = 1e15
+
+
+def thresholds(monitoring: Monitoring, numeric: int, categorical: int) -> Thresholds:
+    """For so many numeric and categorical features.
+
+    The budget is a number of samples between two false alarms of everything. Half of the alarms are for the errors,
+    which retrainings come from, a quarter for the windows; the last quarter is shared by the features: a numeric one
+    gives its part to its two ADWINs, a categorical one to the windows.
+
+    - Errors: an e-detector that alarms at A has at least A rows between false alarms (Shin, Ramdas and Rinaldo 2022).
+    - Windows: Benjamini-Hochberg at level alpha has a false alarm in at most alpha of the looks while nothing drifts.
+    - ADWIN's own bound is for each look and far from sharp, so it is calibrated by simulation. Quiet streams of
+      30,000 rows after a reference of 1,000 had, per row, this many false alarms of one ADWIN, over its delta:
+
+      | delta | .2 | .05 | .02 | .01 | .005 | .002 |
+      |---|---|---|---|---|---|---|
+      | standard normal, value | 5.9e-4 | 4.5e-4 | 4.2e-4 | 4.0e-4 | 2.5e-4 | 2.5e-4 |
+      | standard normal, square | 6.0e-4 | 6.1e-4 | 5.6e-4 | 5.4e-4 | 5.1e-4 | 5.3e-4 |
+      | autoregressive, .5, value | 6.6e-4 | 6.1e-4 | 6.0e-4 | 5.4e-4 | 5.1e-4 | 5.7e-4 |
+      | 1 with a chance of .01, else 0, square (the worst) | 6.7e-4 | 7.1e-4 | 8.2e-4 | 8.3e-4 | 8.9e-4 | 8.6e-4 |
+
+      (12 million rows each.) Early and late rows alarm alike. 1e-3 covers them all: delta is 1,000 times the rate.
+    """
+    budget = monitoring.budget
+    samples = monitoring.expected_per_day * budget.days / budget.false_alarms
+    samples = min(max(samples, 1.0), _MOST_SAMPLES)
+    features = max(numeric + categorical, 1)
+    rate = 1 / (4 * samples)
+    windows = rate * (1 + categorical / features)
+    return Thresholds(
+        samples=rounded(samples),
+        errors_arl=rounded(2 * samples),
+        adwin_delta=rounded(min(MOST_DELTA, DELTA_PER_RATE * rate / (2 * features))),
+        window_alpha=rounded(min(MOST_ALPHA, windows * monitoring.window)),
+    )

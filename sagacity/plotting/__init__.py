@@ -1,0 +1,1 @@
+"""Figures over time with marks, drawn as PNG files and in terminals."""
