@@ -229,5 +229,5 @@ async def run(runs: Runs, seed: int | None) -> None:
     console.print(f"{time.perf_counter() - began:,.0f} s")
 
 
-FULL_RUN: Final = Runs(200, 60, 2, 100, 30, 5)
+FULL_RUN: Final = Runs(200, 60, 2, 160, 20, 5)
 QUICK_RUN: Final = Runs(30, 10, 1, 12, 6, 1)

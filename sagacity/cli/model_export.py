@@ -10,9 +10,7 @@ from sagacity.cli.output import json_option, print_json, print_table, progress
 
 @click.command()
 @click.argument("id")
-@click.option(
-    "--mlflow", "tracking_uri", required=True, metavar="URI", help="MLflow's tracking server, or a directory."
-)
+@click.option("--mlflow", "tracking_uri", required=True, metavar="URI", help="MLflow's tracking server.")
 @click.option("--artifacts", is_flag=True, help="The artifacts, too; they are read from the platform's NATS.")
 @click.option("--nats", "--nats-url", "nats_url", metavar="URL", help="NATS servers, for --artifacts.")
 @json_option

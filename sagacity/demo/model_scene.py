@@ -69,7 +69,7 @@ class _Told:
     """Shows an experiment as it goes on, and sets the camera's pace, in regions a second: fast while rows are waited
     for, slow while the evidence is worth looking at."""
 
-    _PACES: Final[dict[experiment.Step, float]] = {"assemble": 150.0, "shadow": 16.0, "watch": 150.0}
+    _PACES: Final[dict[experiment.Step, float]] = {"assemble": 120.0, "shadow": 16.0, "watch": 150.0}
     _MEANWHILE: Final = 15.0
 
     def __init__(self, camera: Camera, show: Show) -> None:

@@ -25,20 +25,21 @@ _COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4
 
 
 class _Stroke(NamedTuple):
-    """Colour and pattern of a mark: either tells most kinds apart."""
+    """A mark: no two look alike without their colours. What is wider is drawn below what is narrower."""
 
     colour: str
-    pattern: str | tuple[int, tuple[int, ...]]
+    pattern: str
+    width: float
     words: str
 
 
 _STROKES: Final[dict[MarkKind, _Stroke]] = {
-    "error_drift": _Stroke("#c00000", ":", "drift of errors"),
-    "input_drift": _Stroke("#c06000", ":", "drift of inputs"),
-    "training": _Stroke("#808080", "--", "training begins"),
-    "discarded": _Stroke("#000000", (0, (1, 4)), "discarded"),
-    "promoted": _Stroke("#007a33", "-", "promoted"),
-    "rolled_back": _Stroke("#8000a0", "-.", "rolled back"),
+    "error_drift": _Stroke("#e06060", "-", 4.0, "drift of errors"),
+    "input_drift": _Stroke("#e0a060", "-", 4.0, "drift of inputs"),
+    "training": _Stroke("#606060", "--", 1.2, "training begins"),
+    "promoted": _Stroke("#007a33", "-", 1.4, "promoted"),
+    "discarded": _Stroke("#000000", ":", 1.4, "discarded"),
+    "rolled_back": _Stroke("#8000a0", "-.", 1.4, "rolled back"),
 }
 
 
@@ -84,7 +85,10 @@ def _panel(place: Axes, panel: Panel, marks: Sequence[Mark], named: set[MarkKind
         stroke = _STROKES[mark.kind]
         words = None if mark.kind in named else stroke.words
         named.add(mark.kind)
-        plot.axvline(mark.time, color=stroke.colour, linestyle=stroke.pattern, linewidth=1.2, label=words)
+        order = 1.5 - stroke.width / 10  # below the lines, which are at 2
+        plot.axvline(
+            mark.time, color=stroke.colour, linestyle=stroke.pattern, linewidth=stroke.width, zorder=order, label=words
+        )
     plot.set_title(panel.title, loc="left", fontsize=9)
     plot.set_yscale(panel.scale)
     if panel.scale == "linear":

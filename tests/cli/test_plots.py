@@ -140,7 +140,7 @@ def colours_of(image: bytes) -> set[tuple[int, ...]]:
 
 
 def is_reddish(colour: tuple[int, ...]) -> bool:
-    return colour[0] > 150 and colour[1] < 60 and colour[2] < 60
+    return colour[0] > 200 and colour[1] < 120 and abs(colour[1] - colour[2]) < 30
 
 
 class TestThePng:

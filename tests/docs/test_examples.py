@@ -59,7 +59,7 @@ class Reader:
             env=_ordinary_environment() | {"CURL_HOME": str(self._directory)},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
         )
         assert ran.returncode == 0, f"{page.name}\n{ran.stdout}\n{ran.stderr}"
 
@@ -93,6 +93,7 @@ def reader(tmp_path_factory):
         yield Reader(directory, up.url)
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=name)
 def test_a_reader_can_copy_every_example_of_a_page_as_it_stands(reader, page):
     """Only the port is another one, so that the tests can run beside a platform of yours."""

@@ -62,6 +62,15 @@ def test_the_evidence_is_of_all_times_since_when_and_of_all_ratios_by_how_much(h
     assert verdict.threshold == pytest.approx(math.log(5_000), rel=1e-5)
 
 
+@pytest.mark.parametrize("rate", [0.02, 0.1, 0.3])
+def test_with_holdouts_as_lucky_as_they_come_there_are_half_as_many_false_alarms(rate: float):
+    alarms, rng = 0, np.random.default_rng(10)
+    for _ in range(60):
+        holdout = Holdout(500, int(rng.binomial(500, rate)))
+        alarms += len(ErrorDetector(holdout, alarming(1_000)).see(rows(rng, (4_000, rate))))
+    assert 0 < alarms <= 0.5 * 60 * 4_000 / 1_000
+
+
 @pytest.mark.parametrize("budget", [50, 400, 2_000])
 def test_false_alarms_are_no_closer_than_the_budget_however_unlucky_the_holdout(budget: int):
     """As many errors as are no drift by the widest reading of the holdout, looked at after each row."""

@@ -85,7 +85,7 @@ def test_of_very_many_faults_some_are_named_and_the_others_counted():
     with pytest.raises(RowsInvalid) as invalid:
         READER.many_of([{}] * 10_000, "/instances")
     assert len(invalid.value.faults) == 101
-    assert invalid.value.faults[-1] == RowFault("", "and 29900 more")
+    assert invalid.value.faults[-1] == RowFault("", "and more")
 
 
 @pytest.mark.parametrize("instances", [[], [RIGHT] * 10_001, {}, None])

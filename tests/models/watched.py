@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from domain import dataset, experiment, model, monitor
-from domain.model_policy import Budget, Gate, ModelPolicy, Monitoring
+from domain.model_policy import Gate, ModelPolicy, Monitoring
 from domain.pipeline import Feature, Pipeline
 from eventstore.envelope import StreamId
 from eventstore.tasks import end_tasks
@@ -218,7 +218,7 @@ async def drifted(url: str) -> str:
 
     The training that its policy asks for is carried out by the test.
     """
-    monitoring = Monitoring(Budget(30, 1), window=100, retrain_on=("errors",))
+    monitoring = Monitoring(window=100, retrain_on=("errors",))
     async with watched(url, seed=5) as m, observer(url):
         await m.in_use(ModelPolicy(monitoring=monitoring, gate=Gate(odds=20)))
         await m.use(120)
