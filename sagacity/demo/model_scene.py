@@ -11,18 +11,18 @@ import httpx
 import msgspec
 
 from api.links import path_of
-from domain import experiment, monitor
+from domain import monitor
 from eventstore.connection import connect_to
 from eventstore.envelope import new_id
 from models.blobs import Blobs
 from models.drift_replay import Said, verdicts
 from sagacity.cli.connecting import Api
 from sagacity.cli.model_following import followed
-from sagacity.cli.model_lines import experiment_line
 from sagacity.demo.camera import Camera
 from sagacity.demo.following import Show
 from sagacity.demo.segments import Region, regions
 from sagacity.demo.story import Claim, Tell
+from sagacity.demo.trainings import ToldTraining, Training
 
 SEED: Final = 0
 _LOOK: Final = 0.1
@@ -51,61 +51,6 @@ class Errors(NamedTuple):
 
     def rate(self, version: str) -> float:
         return self.wrong.get(version, 0) / max(1, self.answered.get(version, 0))
-
-
-class Training(NamedTuple):
-    """How an experiment ended, and where in the log; accuracies are those on the rows held out."""
-
-    outcome: experiment.Outcome
-    trigger: str
-    accuracy: float
-    champion_accuracy: float
-    held_out: int
-    decision: str
-    position: int
-
-
-class _Told:
-    """Shows an experiment as it goes on, and sets the camera's pace, in regions a second: fast while rows are waited
-    for, slow while the evidence is worth looking at."""
-
-    _PACES: Final[dict[experiment.Step, float]] = {"assemble": 120.0, "shadow": 16.0, "watch": 150.0}
-    _MEANWHILE: Final = 15.0
-
-    def __init__(self, camera: Camera, show: Show) -> None:
-        self.events: list[experiment.Event] = []
-        self.position = 0
-        self._camera = camera
-        self._show = show
-
-    def event(self, document: Mapping[str, Any], event: experiment.Event | None) -> None:
-        self.position = document["position"]
-        if event is not None:
-            self.events.append(event)
-            self._show(experiment_line(event), False)
-        if isinstance(event, experiment.StepStarted):
-            self._camera.rate = self._PACES.get(event.step, self._MEANWHILE)
-
-    def evidence(self, line: str) -> None:
-        self._show(line, True)
-
-    def waiting(self, line: str) -> None:
-        pass
-
-    def training(self, outcome: experiment.Outcome) -> Training:
-        [requested] = [event for event in self.events if isinstance(event, experiment.Requested)]
-        [evaluated] = [event for event in self.events if isinstance(event, experiment.Evaluated)]
-        [decided] = [event for event in self.events if isinstance(event, experiment.Decided)]
-        champion = evaluated.champion.get("accuracy", 0.0)
-        return Training(
-            outcome,
-            requested.trigger,
-            evaluated.metrics["accuracy"],
-            champion,
-            evaluated.holdout.rows,
-            decided.reason,
-            self.position,
-        )
 
 
 class Scene:
@@ -141,7 +86,7 @@ class Scene:
         return str(opened).rpartition("/")[2]
 
     async def follow(self, experiment_id: str) -> Training:
-        told = _Told(self.camera, self._show)
+        told = ToldTraining(self.camera, self._show)
         async with asyncio.timeout(_PATIENCE):
             return told.training(await followed(self._api, experiment_id, told))
 
