@@ -24,8 +24,9 @@ def thresholds(monitoring: Monitoring, numeric: int, categorical: int) -> Thresh
 
     - Errors: an e-detector that alarms at A has at least A rows between false alarms (Shin, Ramdas and Rinaldo 2022)
       while the model errs no more than the null rate. As that is two standard errors above the holdout, there were
-      .03 to .43 false alarms in A rows (holdouts of 150 to 5,000 rows, with 2 to 30 % errors; A from 3,000 to 100,000;
-      2,000 streams each, lucky holdouts included): A is the budget, and false alarms are half of it.
+      .03 to .5 false alarms in A rows (holdouts of 150 to 5,000 rows, with 2 to 30 % errors; A from 1,000 to 100,000;
+      1,500 streams each; .7 at the strictest with the smallest, nearly all of them after very lucky holdouts): A is
+      the budget, and false alarms are half of it.
     - Windows: Benjamini-Hochberg at level alpha has a false alarm in at most alpha of the looks while nothing drifts.
     - ADWIN's own bound is for each look and far from sharp, so it is calibrated by simulation. Quiet streams of
       30,000 rows after a reference of 1,000 had, per row, this many false alarms of one ADWIN, over its delta:

@@ -79,7 +79,7 @@ async def test_prometheus_is_told_the_accuracy_and_data_quality_of_what_is_in_us
     for path in ("/models/churn", "/monitors/churn", "/datasets/churn-data"):
         await read(api, client, path)
     lines = (await client.get("/metrics")).text.splitlines()
-    assert [line for line in lines if line.startswith("ai_") and 'version="1"' in line] == []
+    assert [line for line in lines if line.startswith("ai_model_accuracy") and 'version="1"' in line] == []
     assert {line for line in lines if line.startswith(("ai_model_accuracy", "ai_data"))} == {
         'ai_model_accuracy{environment="holdout",model="churn",version="2"} 0.9',
         'ai_model_accuracy{environment="production",model="churn",version="2"} 0.9',
