@@ -28,11 +28,11 @@ from api.waiting import LAST_POSITION, MinPosition, Wait, log_reached
 from domain.dataset import Id, Name
 from domain.pipeline import Parameter
 from handlers.command import Fault, InvalidCommand
-from models import generating
-from models.blobs import BlobMissing
-from models.datasets import Prepared, from_columns, from_file
-from models.recent import RecentBlobs
-from models.tables import TableInvalid, read_rows
+from models.data import generating
+from models.data.blobs import BlobMissing
+from models.data.datasets import Prepared, from_columns, from_file
+from models.data.recent import RecentBlobs
+from models.data.tables import TableInvalid, read_rows
 
 _AT_ONCE: Final = 2
 """Tables in work at a time: each takes several times the memory of its file."""

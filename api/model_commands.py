@@ -19,8 +19,8 @@ from domain import experiment, monitor
 from eventstore.catalogue import tag_of
 from eventstore.envelope import StreamId
 from handlers.command import Fault, InvalidCommand
-from models.cells import as_text
-from models.errors import ModelNotChosen
+from models.data.cells import as_text
+from models.serve.errors import ModelNotChosen
 
 _RESERVED = frozenset({"trigger"})
 """Who asks over HTTP is somebody, not drift."""

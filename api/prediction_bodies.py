@@ -12,10 +12,10 @@ import msgspec
 from api.bodies import check_text, where_malformed
 from api.problems import BodyRefused
 from handlers.command import Fault, InvalidCommand
-from models.errors import ModelNotChosen
-from models.rows import Row, RowsInvalid, pointer
-from models.served import Answer, ServedVersion
-from models.serving import Predictor
+from models.serve.errors import ModelNotChosen
+from models.serve.rows import Row, RowsInvalid, pointer
+from models.serve.served import Answer, ServedVersion
+from models.serve.serving import Predictor
 
 MAX_BYTES: Final = 16_000_000
 """Of a request."""

@@ -11,7 +11,7 @@ from api.prediction_bodies import PredictedInstances, Prediction
 from api.problems import CONTENT_TYPE, STANDARD
 from api.schemas import Document, list_of, ref, structure
 from handlers.routes import Route
-from models.rows import MAX_ROWS
+from models.serve.rows import MAX_ROWS
 
 STRUCTS: Final = (Prediction, PredictedInstances)
 

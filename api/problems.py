@@ -16,7 +16,7 @@ from eventstore.envelope import new_id
 from eventstore.errors import HistoryBroken, LogFull, LogMissing, LogUnavailable, UnknownEvent, WriteTooLarge
 from handlers.command import InvalidCommand, Outcome
 from handlers.inbound import InvalidCloudEvent
-from models.errors import NoActiveVersion, Overloaded, UnknownModel, Unpredictable, VersionUnusable
+from models.serve.errors import NoActiveVersion, Overloaded, UnknownModel, Unpredictable, VersionUnusable
 from projections.queries import BadQuery, NotReached
 from sagas.targets.port import TargetRefused, TargetUnavailable
 

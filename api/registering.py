@@ -20,8 +20,8 @@ from domain.pipeline import Parameter
 from eventstore.envelope import StreamId
 from eventstore.subjects import is_valid_id
 from handlers.command import Caller, Directive, Fault, InvalidCommand, Outcome
-from models.blobs import BlobTooLarge
-from models.datasets import Prepared
+from models.data.blobs import BlobTooLarge
+from models.data.datasets import Prepared
 
 CATEGORY: Final = dataset.dataset.category
 _ID: Final = "must be 1 to 128 letters, digits, _ or -"

@@ -11,8 +11,8 @@ import asyncpg
 from api.live import Live
 from eventstore.store import EventStore
 from handlers.command_handler import CommandHandler
-from models.blobs import Blobs
-from models.serving import Predictor
+from models.data.blobs import Blobs
+from models.serve.serving import Predictor
 from projections.queries import ReadModels
 
 

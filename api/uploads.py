@@ -12,7 +12,7 @@ from litestar.exceptions import ClientException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
 from api.problems import BodyRefused
-from models.tables import Format
+from models.data.tables import Format
 
 LARGEST: Final = 64 * 1024 * 1024
 """Bytes of a body."""

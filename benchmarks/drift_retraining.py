@@ -18,10 +18,11 @@ from benchmarks.drift_worlds import World
 from domain.model import Holdout
 from domain.model_policy import Budget, ModelPolicy, Monitoring
 from domain.pipeline import Feature, Pipeline
-from models import artifacts, tables
-from models.evaluation import answers, evaluate
-from models.fitting import Labelled, holdout, train
-from models.training import TrainingTask
+from models.data import tables
+from models.learn import artifacts
+from models.learn.evaluation import answers, evaluate
+from models.learn.fitting import Labelled, holdout, train
+from models.learn.training import TrainingTask
 
 POLICY: Final = ModelPolicy(monitoring=Monitoring(Budget(1, 365)))
 """The default, but for one false alarm a year."""

@@ -17,8 +17,8 @@ import uvloop
 from litestar import Litestar, Request, Response, post
 
 from api.serving import serve
-from models.artifacts import Fitted, load
-from models.encoding import numbers
+from models.learn.artifacts import Fitted, load
+from models.learn.encoding import numbers
 
 Ask = Callable[[list[float]], tuple[str, float]]
 

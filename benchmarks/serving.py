@@ -24,11 +24,11 @@ from domain import model
 from domain.pipeline import Feature, Pipeline
 from eventstore.envelope import new_id, now
 from handlers.command import Caller, Directive
-from models.artifacts import Fitted, dump
-from models.blobs import Blobs
-from models.pipelines import build
-from models.predictions import PredictionBatch, Predictions
-from models.rows import RowReader
+from models.data.blobs import Blobs
+from models.learn.artifacts import Fitted, dump
+from models.learn.pipelines import build
+from models.serve.predictions import PredictionBatch, Predictions
+from models.serve.rows import RowReader
 from sagacity.embedded.directory import free_port
 from sagacity.wiring import Core, open_core
 from tests.up import running_platform

@@ -26,9 +26,9 @@ from api.serving import FAREWELL, serve
 from eventstore.tasks import end_tasks
 from handlers.inbound import Inbox, publish, run_inbound
 from handlers.requests import answer_requests
-from models.blobs import Blobs
-from models.predictions import Predictions, create_predictions
-from models.serving import Predictor
+from models.data.blobs import Blobs
+from models.serve.predictions import Predictions, create_predictions
+from models.serve.serving import Predictor
 from projections.queries import ReadModels
 from projections.read_models import READ_MODELS
 from projections.runner import ProjectionRunner

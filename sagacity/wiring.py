@@ -27,8 +27,8 @@ from handlers.command import Caller, Directive
 from handlers.command_handler import CommandHandler
 from handlers.inbound import create_inbound_stream
 from handlers.routes import routes_of
-from models.blobs import Blobs, create_blobs
-from models.predictions import Predictions, create_predictions
+from models.data.blobs import Blobs, create_blobs
+from models.serve.predictions import Predictions, create_predictions
 from sagas.definition import SagaDefinition, Told
 from sagas.instance import Refusals, Tell
 from sagas.prometheus import PrometheusReader
@@ -40,7 +40,7 @@ from sagas.timers import create_timers
 from sagas.training_steps import retraining_saga
 
 if TYPE_CHECKING:
-    from models.observer import Observer
+    from models.observe.observer import Observer
 
 
 def catalogue() -> Catalogue:
@@ -112,7 +112,7 @@ def saga_definitions(core: Core, target_of: TargetOf, retries: RetryPolicy) -> S
 async def observer(core: Core) -> Observer:
     """Of all models in use; what it finds out are commands of its own."""
     # With the libraries of drift, which take seconds to import: meanwhile the process answers.
-    observing = await asyncio.to_thread(import_module, "models.observer")
+    observing = await asyncio.to_thread(import_module, "models.observe.observer")
 
     async def report(category: str, id: str, command: msgspec.Struct, command_id: str) -> str | None:
         directive = Directive(id=command_id, category=category, stream_id=id, command=command)

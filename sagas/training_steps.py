@@ -18,11 +18,11 @@ from domain.experiment import Dataset, Evaluated, Trained
 from eventstore.aggregates import Aggregates
 from eventstore.errors import LogUnavailable
 from eventstore.store import EventStore
-from models import training
-from models.assembling import Assembled, LabelledRows, wanted
-from models.blobs import BlobMissing, Blobs, BlobTooLarge
-from models.tables import TableInvalid
-from models.training import TrainingFailed, TrainingTask, TrainingTimedOut
+from models.data.blobs import BlobMissing, Blobs, BlobTooLarge
+from models.data.tables import TableInvalid
+from models.learn import training
+from models.learn.assembling import Assembled, LabelledRows, wanted
+from models.learn.training import TrainingFailed, TrainingTask, TrainingTimedOut
 from sagas.definition import Done, Exhausted, Outcome, Perform, Rejected, SagaDefinition, Stumbled, Told
 from sagas.experiment_course import Retraining, retraining_of
 from sagas.retraining import KIND, listens, plan, react
@@ -36,13 +36,13 @@ _PARTS: Final = 10
 
 
 class Train(Protocol):
-    """As `models.training.train`."""
+    """As `models.learn.training.train`."""
 
     def __call__(self, task: TrainingTask, data: bytes, *, timeout: float) -> Awaitable[tuple[Trained, bytes]]: ...
 
 
 class Evaluate(Protocol):
-    """As `models.training.evaluate`."""
+    """As `models.learn.training.evaluate`."""
 
     def __call__(
         self, artifact: bytes, champion: bytes | None, task: TrainingTask, data: bytes, *, timeout: float

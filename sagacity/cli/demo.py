@@ -8,7 +8,6 @@ import shlex
 import shutil
 import tempfile
 import time
-from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,9 @@ from sagacity.demo.blue_green import back_at_once
 from sagacity.demo.canaries import good_canary, introduce, slow_canary, wrong_canary
 from sagacity.demo.fallback import another_target
 from sagacity.demo.following import follow
-from sagacity.demo.platform import platform_at
+from sagacity.demo.model_scene import scene_at
+from sagacity.demo.models import CHAPTERS, KNOWN
+from sagacity.demo.platform import Platform, platform_at
 from sagacity.demo.stage import Stage
 from sagacity.demo.story import (
     Claim,
@@ -50,13 +51,15 @@ from sagas.targets.process import ProcessTarget
 @click.option("--port", metavar="N", help="HTTP port (default: a free one).")
 @click.option("--exit", "exit_", is_flag=True, help="Stop after the story; exit 0 only if it came out as told.")
 def demo(data: str | None, port: str | None, exit_: bool) -> int:
-    """Bring the platform up and tell the story of a deployment.
+    """Bring the platform up and tell the story of a service and of a model.
 
     A service goes out as 1.0, is updated to 1.1 under constant traffic, a broken 1.2 rolls itself back, and the
     platform is killed in the middle of 1.3. Then three canaries are judged by evidence: 1.4 is too slow, 1.5 is wrong
     now and then, and 1.6 is fine. 1.7 goes out blue/green and back at once, and a target is lost in the middle of a
-    deployment. It takes about two minutes. Settings in the environment (SAGACITY_…) hold here as for `up`; only data
-    directory and port have defaults of their own. Example:
+    deployment. Then a model is trained and asked under constant traffic; the world changes, its drift is found, and a
+    new version takes its place by evidence; a sabotaged training is refused. It takes about three minutes. Settings in
+    the environment (SAGACITY_…) hold here as for `up`; only data directory and port have defaults of their own.
+    Example:
 
         sagacity demo --exit
     """
@@ -120,16 +123,22 @@ class Telling:
                 await end_tasks(story, stopping)
 
     async def _story(self, running: RunningPlatform) -> str:
-        async with AsyncExitStack() as stack:
-            platform = await stack.enter_async_context(platform_at(running.url))
+        run = f"{int(time.time()):x}"
+        async with platform_at(running.url) as platform:
+            last = await self._deployments(platform, running, run)
+            await self._models(running, run)
+            return last
 
-            async def watch(id: str) -> dict[str, Any]:
-                return await follow(platform, id, self._line)
+    async def _deployments(self, platform: Platform, running: RunningPlatform, run: str) -> str:
+        """The correlation id of a whole canary."""
 
-            shop = await prepare(platform, f"{int(time.time()):x}", self._chapter)
-            url, claims = await first_release(shop, watch, self._chapter)
-            self._check(claims)
-            self._traffic = await stack.enter_async_context(Traffic(url))
+        async def watch(id: str) -> dict[str, Any]:
+            return await follow(platform, id, self._line)
+
+        shop = await prepare(platform, run, self._chapter)
+        url, claims = await first_release(shop, watch, self._chapter)
+        self._check(claims)
+        async with Traffic(url) as self._traffic:
             self._check(await update_under_traffic(shop, self._traffic, watch, self._chapter))
             self._check(await broken_release(shop, self._traffic, watch, self._chapter))
             pid = lambda: running.pid("roles")  # noqa: E731 - asked again after the crash
@@ -141,7 +150,13 @@ class Telling:
             self._check(await another_target(stage, running.directory))
             last = await platform.deployment(shop.id_of("1.6"))
             self._check(await on_the_record(shop))
-            return last["correlation_id"]
+        self._traffic = None
+        return last["correlation_id"]
+
+    async def _models(self, running: RunningPlatform, run: str) -> None:
+        async with scene_at(running.url, running.nats_url, run, self._chapter, self._line, KNOWN) as scene:
+            for chapter in CHAPTERS:
+                self._check(await chapter(scene))
 
     def _line(self, text: str, is_verdict: bool) -> None:
         traffic = ""

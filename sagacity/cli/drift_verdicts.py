@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import click
 
-from models.drift_changes import Change, Comparison, Rejudged
-from models.drift_policy import Policy
+from models.observe.drift_changes import Change, Comparison, Rejudged
+from models.observe.drift_policy import Policy
 from sagacity.cli.output import print_json, print_table
 
 

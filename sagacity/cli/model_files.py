@@ -16,7 +16,7 @@ import msgspec
 from sagacity.cli import UserError
 
 if TYPE_CHECKING:
-    from models.tables import Columns, Format
+    from models.data.tables import Columns, Format
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ def content_of(file: Path) -> bytes:
 
 def read_columns(file: Path, names: Sequence[str]) -> Columns:
     """These columns of the file. Raises UserError with every fault."""
-    from models.tables import TableInvalid, read_table
+    from models.data.tables import TableInvalid, read_table
 
     try:
         columns, _ = read_table(content_of(file), format_of(file))

@@ -19,7 +19,7 @@ from sagacity.cli.output import json_option, print_json, progress
 
 if TYPE_CHECKING:
     from domain.pipeline import Value
-    from models.tables import Columns
+    from models.data.tables import Columns
 
 ANSWER: tuple[str, ...] = ("id", "prediction", "confidence")
 file_option = click.option(
@@ -158,7 +158,7 @@ async def _label(target: ApiPlace, id: str, labels: Sequence[tuple[str, str]], b
 
 def _text(value: Value) -> str:
     """As labels are written: 1.0 is the class "1"."""
-    from models.cells import as_text
+    from models.data.cells import as_text
 
     return "" if value is None else as_text(value)
 

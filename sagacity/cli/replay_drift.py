@@ -17,9 +17,9 @@ from eventstore.catalogue import tag_of
 from eventstore.envelope import Recorded, StreamId, recorded
 from eventstore.store import EventStore
 from eventstore.subjects import stream_filter
-from models.blobs import BlobMissing, Blobs
-from models.drift_changes import Rejudged
-from models.drift_policy import AS_RECORDED, Policy
+from models.data.blobs import BlobMissing, Blobs
+from models.observe.drift_changes import Rejudged
+from models.observe.drift_policy import AS_RECORDED, Policy
 from sagacity.cli import UserError
 from sagacity.cli.connecting import LogPlace, log_options
 from sagacity.cli.drift_verdicts import identical, print_document, print_verdicts
@@ -104,9 +104,9 @@ async def _models(store: EventStore) -> list[str]:
 async def _rejudged(
     store: EventStore, id: str, policy: Policy | None, since: int | datetime | None, advance: Advance
 ) -> Rejudged:
-    from models.drift_rejudged import rejudge
-    from models.drift_replay import UnfoundedVerdict
-    from models.tables import TableInvalid
+    from models.data.tables import TableInvalid
+    from models.observe.drift_rejudged import rejudge
+    from models.observe.drift_replay import UnfoundedVerdict
 
     last = (await store.state()).last
     first = 1 + await _beginnings(store, id, since) if since is not None else 1

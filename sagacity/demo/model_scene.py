@@ -14,8 +14,8 @@ from api.links import path_of
 from domain import monitor
 from eventstore.connection import connect_to
 from eventstore.envelope import new_id
-from models.blobs import Blobs
-from models.drift_replay import Said, verdicts
+from models.data.blobs import Blobs
+from models.observe.drift_replay import Said, verdicts
 from sagacity.cli.connecting import Api
 from sagacity.cli.model_following import followed
 from sagacity.demo.camera import Camera

@@ -13,9 +13,9 @@ from api.services import Services
 from api.serving import serve
 from eventstore.errors import LogUnavailable
 from eventstore.tasks import end_tasks
-from models.blobs import Blobs
-from models.predictions import Predictions
-from models.serving import Predictor
+from models.data.blobs import Blobs
+from models.serve.predictions import Predictions
+from models.serve.serving import Predictor
 from projections.queries import ReadModels
 from projections.read_models import READ_MODELS
 from sagacity.embedded.directory import free_port

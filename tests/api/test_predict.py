@@ -7,8 +7,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from models.blobs import Blobs
-from models.predictions import Predictions
+from models.data.blobs import Blobs
+from models.serve.predictions import Predictions
 from sagacity.wiring import open_core
 from tests.api.calls import client_of, fresh
 from tests.models.trained import ROW, add_version, fitted, promote, register
@@ -38,7 +38,7 @@ async def models(platform):
     async with open_core((platform.home / "run" / "nats_url").read_text()) as core:
         models = Models(core)
         yield models
-        await models.predictions.close()
+        await models.serve.predictions.close()
 
 
 async def test_one_row_is_answered_and_on_the_record(http, models):
@@ -50,9 +50,9 @@ async def test_one_row_is_answered_and_on_the_record(http, models):
     assert (found["model"], found["version"]) == (id, "1")
     assert (found["prediction"], found["confidence"]) == (label, confidence)
     batch_id, _, row = found["id"].partition(".")
-    batch = await models.predictions.find(id, batch_id)
+    batch = await models.serve.predictions.find(id, batch_id)
     assert batch.rows[int(row)] == VALUES[0]
-    async for position, each in models.predictions.read(id, found["position"] - 1):
+    async for position, each in models.serve.predictions.read(id, found["position"] - 1):
         assert (position, each.id) == (found["position"], batch_id)
         break
 
@@ -175,7 +175,7 @@ async def test_callers_at_the_same_time_share_messages(platform, models):
     assert len({each["position"] for each in found}) < 100
     for age, each in enumerate(found):
         batch_id, _, row = each["id"].partition(".")
-        assert (await models.predictions.find(id, batch_id)).rows[int(row)][0] == age
+        assert (await models.serve.predictions.find(id, batch_id)).rows[int(row)][0] == age
 
 
 async def test_what_is_served_is_measured(http, models):

@@ -17,7 +17,7 @@ from domain.model_policy import ModelPolicy
 from domain.pipeline import Pipeline
 from eventstore.connection import connect_to
 from eventstore.envelope import Context, StreamId, now
-from models.blobs import BUCKET
+from models.data.blobs import BUCKET
 from sagacity.wiring import initialise_server
 from tests.cli.conftest import Ran, Sagacity
 from tests.eventstore.servers import Servers

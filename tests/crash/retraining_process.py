@@ -9,7 +9,7 @@ import asyncio
 import signal
 
 from eventstore.tasks import end_tasks
-from models.blobs import Blobs
+from models.data.blobs import Blobs
 from sagacity.wiring import open_core, teller
 from sagas.rollout import RetryPolicy
 from sagas.runner import SagaRunner

@@ -19,9 +19,9 @@ from sklearn.preprocessing import FunctionTransformer
 from threadpoolctl import threadpool_limits
 
 from domain.pipeline import Algorithm, Feature, Pipeline, Value
-from models import archives, pipelines
-from models.artifacts import ArtifactRefused, Fitted, dump, load
-from models.encoding import table
+from models.learn import archives, pipelines
+from models.learn.artifacts import ArtifactRefused, Fitted, dump, load
+from models.learn.encoding import table
 
 ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
 FEATURES = (Feature("x"), Feature("c", "category"))

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from models.batching import Batches
-from models.errors import Overloaded
+from models.serve.batching import Batches
+from models.serve.errors import Overloaded
 
 
 class Served:

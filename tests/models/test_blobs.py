@@ -10,8 +10,8 @@ import pytest_asyncio
 
 from eventstore.connection import connect_to
 from eventstore.errors import LogUnavailable
-from models.blobs import BUCKET, LARGEST, BlobMissing, Blobs, BlobTooLarge, create_blobs
-from models.recent import RecentBlobs
+from models.data.blobs import BUCKET, LARGEST, BlobMissing, Blobs, BlobTooLarge, create_blobs
+from models.data.recent import RecentBlobs
 
 
 @asynccontextmanager

@@ -10,10 +10,10 @@ from domain import gate, monitor
 from domain.drift import Verdict
 from domain.gate import Pairs, judge
 from domain.model_policy import Monitoring
-from models.drift_changes import Change, Changes, Comparison, Judgements, Look, changes
-from models.drift_policy import OtherOdds, Policy
-from models.drift_rejudged import rejudge
-from models.drift_replay import UnfoundedVerdict, verdicts
+from models.observe.drift_changes import Change, Changes, Comparison, Judgements, Look, changes
+from models.observe.drift_policy import OtherOdds, Policy
+from models.observe.drift_rejudged import rejudge
+from models.observe.drift_replay import UnfoundedVerdict, verdicts
 from tests.models.watched import drifted, watched
 
 MONITORING = Monitoring()

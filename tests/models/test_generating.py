@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from models.generating import two_features
+from models.data.generating import two_features
 
 
 def bytes_of(columns):

@@ -13,7 +13,7 @@ from domain.gate import Pairs
 from domain.model import Holdout
 from domain.model_policy import ModelPolicy
 from domain.pipeline import Feature, Pipeline
-from models.mlflow_export import ExportFailed, ExportUnavailable, RunRecord, export, record_of
+from models.learn.mlflow_export import ExportFailed, ExportUnavailable, RunRecord, export, record_of
 
 ARTIFACT = b"the bytes of an artifact"
 SHA256 = hashlib.sha256(ARTIFACT).hexdigest()

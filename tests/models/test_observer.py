@@ -12,12 +12,12 @@ from domain import gate, model, monitor
 from domain.detectors import POLICY, ErrorDetector, InputDetectors
 from domain.model_policy import Budget, Gate, ModelPolicy, Monitoring, Training
 from eventstore.envelope import StreamId, now
-from models.drift_replay import steps
-from models.following import Followed, follow
-from models.observed import ACTIVE, ID, LABEL, OTHER, PREDICTION, VERSION, WRONG
-from models.observing import Pace, Sources
-from models.recalling import latest_outcomes, recall
-from models.referencing import read_reference, thresholds_for
+from models.observe.drift_replay import steps
+from models.observe.following import Followed, follow
+from models.observe.observed import ACTIVE, ID, LABEL, OTHER, PREDICTION, VERSION, WRONG
+from models.observe.observing import Pace, Sources
+from models.observe.recalling import latest_outcomes, recall
+from models.observe.referencing import read_reference, thresholds_for
 from sagacity.wiring import initialise_server
 from tests.eventstore.log import until
 from tests.models.watched import FEATURES, PATIENT, QUICK, observer, watched

@@ -10,9 +10,9 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from domain.pipeline import Algorithm, Feature, Pipeline, Value
-from models import pipelines
-from models.encoding import table
-from models.fitted import Fitted
+from models.learn import pipelines
+from models.learn.encoding import table
+from models.learn.fitted import Fitted
 
 ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
 NUMBERS = (Feature("age"), Feature("income"))

@@ -9,7 +9,7 @@ from eventstore.connection import connect_to
 from eventstore.envelope import new_id, now
 from eventstore.errors import LogMissing, LogUnavailable, WriteTooLarge
 from eventstore.streams import ask
-from models.predictions import PredictionBatch, Predictions, create_predictions
+from models.serve.predictions import PredictionBatch, Predictions, create_predictions
 
 DAY = 86_400 * 10**9
 

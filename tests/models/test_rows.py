@@ -5,7 +5,7 @@ import json
 import msgspec
 import pytest
 
-from models.rows import RowFault, RowReader, RowsInvalid
+from models.serve.rows import RowFault, RowReader, RowsInvalid
 from tests.models.trained import FEATURES
 
 READER = RowReader(FEATURES)

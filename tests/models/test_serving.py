@@ -13,13 +13,13 @@ from domain import model
 from domain.pipeline import Feature
 from eventstore.errors import LogFull, LogUnavailable, WriteTooLarge
 from eventstore.tasks import end_tasks
-from models.artifacts import dump
-from models.blobs import Blobs
-from models.errors import ModelNotChosen, NoActiveVersion, UnknownModel, Unpredictable, VersionUnusable
-from models.fitted import Fitted
-from models.predictions import Predictions
-from models.served import ServedVersion, is_chosen, predict_together
-from models.serving import Predictor
+from models.data.blobs import Blobs
+from models.learn.artifacts import dump
+from models.learn.fitted import Fitted
+from models.serve.errors import ModelNotChosen, NoActiveVersion, UnknownModel, Unpredictable, VersionUnusable
+from models.serve.predictions import Predictions
+from models.serve.served import ServedVersion, is_chosen, predict_together
+from models.serve.serving import Predictor
 from sagacity.wiring import initialise_server, open_core
 from tests.eventstore.log import until
 from tests.models.trained import FEATURES, add_version, fitted, fresh, promote, register, tell

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.tables import TableInvalid, as_labels, describe, from_parquet, quality_of, read_table, to_parquet
+from models.data.tables import TableInvalid, as_labels, describe, from_parquet, quality_of, read_table, to_parquet
 
 
 def csv_of(*lines):
@@ -239,7 +239,7 @@ KINDS = {"n": "number", "c": "category"}
 
 def test_the_same_columns_give_the_same_bytes_in_another_process():
     program = (
-        "import hashlib; from models.tables import to_parquet;"
+        "import hashlib; from models.data.tables import to_parquet;"
         f"print(hashlib.sha256(to_parquet({COLUMNS!r}, {KINDS!r})).hexdigest())"
     )
     there = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip()

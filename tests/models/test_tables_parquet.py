@@ -8,7 +8,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from models.tables import TableInvalid, read_table
+from models.data.tables import TableInvalid, read_table
 
 DAY = datetime.datetime(2026, 11, 21, 6, 37, 29)
 

@@ -19,12 +19,12 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, l
 from domain.gate import Pairs
 from domain.model import Holdout
 from domain.pipeline import Algorithm, ColumnType, Feature, Pipeline, Value
-from models import evaluation, fitting
-from models.artifacts import Fitted, load
-from models.fitting import Labelled, TaskImpossible
-from models.generating import two_features
-from models.tables import to_parquet
-from models.training import Train, TrainingFailed, TrainingTask, TrainingTimedOut, evaluate, train
+from models.data.generating import two_features
+from models.data.tables import to_parquet
+from models.learn import evaluation, fitting
+from models.learn.artifacts import Fitted, load
+from models.learn.fitting import Labelled, TaskImpossible
+from models.learn.training import Train, TrainingFailed, TrainingTask, TrainingTimedOut, evaluate, train
 
 ROOT = Path(__file__).parents[2]
 ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
@@ -255,7 +255,7 @@ async def test_a_training_is_nice_sees_no_secrets_and_says_when_it_was_killed(mo
 ORPHANED = """
 import asyncio, sys
 from msgspec import msgpack
-from models.training import Train, train
+from models.learn.training import Train, train
 work = msgpack.decode(sys.stdin.buffer.read(), type=Train)
 asyncio.run(train(work.task, work.data, timeout=600))
 """
@@ -279,7 +279,7 @@ def trainings_of(parent: int) -> set[int]:
     """Processes, and everything in groups of theirs."""
     found: set[int] = set()
     for directory in Path("/proc").glob("[0-9]*"):
-        if b"models.training_process" in _command(int(directory.name)) and _parent(directory) == parent:
+        if b"models.learn.training_process" in _command(int(directory.name)) and _parent(directory) == parent:
             found.add(int(directory.name))
     return found
 

@@ -14,14 +14,14 @@ from domain.model_policy import ModelPolicy, Monitoring, Training
 from domain.monitor import Label
 from domain.pipeline import Feature, Pipeline
 from eventstore.envelope import Envelope, Recorded
-from models import observations
-from models.asking import due, wanted
-from models.following import Followed, Moment, follow
-from models.grouping import grouped
-from models.joining import Given, Remembered, join
-from models.observations import Answers
-from models.observed import ACTIVE, OTHER
-from models.predictions import PredictionBatch
+from models.observe import observations
+from models.observe.asking import due, wanted
+from models.observe.following import Followed, Moment, follow
+from models.observe.grouping import grouped
+from models.observe.joining import Given, Remembered, join
+from models.observe.observations import Answers
+from models.observe.observed import ACTIVE, OTHER
+from models.serve.predictions import PredictionBatch
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 FEATURES = (Feature("age"), Feature("city", "category"))

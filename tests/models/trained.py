@@ -11,10 +11,10 @@ from domain import model
 from domain.model_policy import ModelPolicy
 from domain.pipeline import Feature, Pipeline
 from handlers.command import Caller, Directive
-from models.artifacts import dump
-from models.encoding import table
-from models.fitted import Fitted
-from models.pipelines import build
+from models.learn.artifacts import dump
+from models.learn.encoding import table
+from models.learn.fitted import Fitted
+from models.learn.pipelines import build
 
 FEATURES = (Feature("age"), Feature("income"), Feature("city", "category"))
 ROW = {"age": 30.5, "income": -1.0, "city": "oslo"}

@@ -16,14 +16,14 @@ from domain.pipeline import Feature, Pipeline
 from eventstore.envelope import StreamId
 from eventstore.tasks import end_tasks
 from handlers.command import Caller, CommandRequest, Directive
-from models import artifacts, fitting
-from models.blobs import Blobs
-from models.observer import Observer
-from models.observing import Pace
-from models.predictions import Predictions
-from models.served import ServedVersion
-from models.tables import from_parquet, to_parquet
-from models.training import TrainingTask
+from models.data.blobs import Blobs
+from models.data.tables import from_parquet, to_parquet
+from models.learn import artifacts, fitting
+from models.learn.training import TrainingTask
+from models.observe.observer import Observer
+from models.observe.observing import Pace
+from models.serve.predictions import Predictions
+from models.serve.served import ServedVersion
 from sagacity.wiring import open_core
 from tests.eventstore.log import until
 

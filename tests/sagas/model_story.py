@@ -20,14 +20,14 @@ from eventstore.envelope import StreamId, new_id, now
 from eventstore.errors import LogUnavailable
 from eventstore.tasks import end_tasks
 from handlers.command import Caller, CommandRequest, Directive
-from models import artifacts, evaluation, fitting, training
-from models.blobs import Blobs
-from models.datasets import from_columns
-from models.generating import two_features
-from models.joining import Labelled
-from models.observations import of_outcomes
-from models.predictions import PredictionBatch
-from models.tables import from_parquet, to_parquet
+from models.data.blobs import Blobs
+from models.data.datasets import from_columns
+from models.data.generating import two_features
+from models.data.tables import from_parquet, to_parquet
+from models.learn import artifacts, evaluation, fitting, training
+from models.observe.joining import Labelled
+from models.observe.observations import of_outcomes
+from models.serve.predictions import PredictionBatch
 from sagacity.wiring import open_core, teller
 from sagas.rollout import RetryPolicy
 from sagas.runner import SagaRunner

@@ -1,0 +1,1 @@
+"""From rows to a fitted model and its file, and how good it is."""

@@ -1,0 +1,1 @@
+"""Answers: the versions in use in memory, questions in batches, every answer recorded."""
