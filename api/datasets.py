@@ -27,9 +27,9 @@ from api.uploads import LARGEST, Upload, read_upload
 from api.waiting import LAST_POSITION, MinPosition, Wait, log_reached
 from domain.dataset import Id, Name
 from domain.pipeline import Parameter
+from eventstore.blobs import BlobMissing
 from handlers.command import Fault, InvalidCommand
 from models.data import generating
-from models.data.blobs import BlobMissing
 from models.data.datasets import Prepared, from_columns, from_file
 from models.data.recent import RecentBlobs
 from models.data.tables import TableInvalid, read_rows

@@ -17,10 +17,10 @@ from api.services import Services
 from domain import dataset
 from domain.dataset import Column, Source
 from domain.pipeline import Parameter
+from eventstore.blobs import BlobTooLarge
 from eventstore.envelope import StreamId
 from eventstore.subjects import is_valid_id
 from handlers.command import Caller, Directive, Fault, InvalidCommand, Outcome
-from models.data.blobs import BlobTooLarge
 from models.data.datasets import Prepared
 
 CATEGORY: Final = dataset.dataset.category

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import asyncpg
 
 from api.live import Live
+from eventstore.blobs import Blobs
 from eventstore.store import EventStore
 from handlers.command_handler import CommandHandler
-from models.data.blobs import Blobs
 from models.serve.serving import Predictor
 from projections.queries import ReadModels
 

@@ -22,9 +22,9 @@ from benchmarks.load_generator import Load, post, posted
 from benchmarks.plain_model import Ask, by_fitted, by_pipeline
 from domain import model
 from domain.pipeline import Feature, Pipeline
+from eventstore.blobs import Blobs
 from eventstore.envelope import new_id, now
 from handlers.command import Caller, Directive
-from models.data.blobs import Blobs
 from models.learn.artifacts import Fitted, dump
 from models.learn.pipelines import build
 from models.serve.predictions import PredictionBatch, Predictions

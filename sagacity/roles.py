@@ -23,10 +23,10 @@ from api.live import Live
 from api.requests import command_answers
 from api.services import Services
 from api.serving import FAREWELL, serve
+from eventstore.blobs import Blobs
 from eventstore.tasks import end_tasks
 from handlers.inbound import Inbox, publish, run_inbound
 from handlers.requests import answer_requests
-from models.data.blobs import Blobs
 from models.serve.predictions import Predictions, create_predictions
 from models.serve.serving import Predictor
 from projections.queries import ReadModels

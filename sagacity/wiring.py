@@ -17,6 +17,7 @@ from domain import environment
 from domain.circuit import Circuit
 from domain.contexts import DECIDERS, EVENTS
 from eventstore.aggregates import Aggregates
+from eventstore.blobs import Blobs, create_blobs
 from eventstore.catalogue import Catalogue
 from eventstore.connection import Connection, connect_to
 from eventstore.envelope import Context
@@ -27,7 +28,6 @@ from handlers.command import Caller, Directive
 from handlers.command_handler import CommandHandler
 from handlers.inbound import create_inbound_stream
 from handlers.routes import routes_of
-from models.data.blobs import Blobs, create_blobs
 from models.serve.predictions import Predictions, create_predictions
 from sagas.definition import SagaDefinition, Told
 from sagas.instance import Refusals, Tell

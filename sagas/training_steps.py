@@ -16,9 +16,9 @@ from domain import dataset, experiment, model, saga
 from domain.decider import Decider
 from domain.experiment import Dataset, Evaluated, Trained
 from eventstore.aggregates import Aggregates
+from eventstore.blobs import BlobMissing, Blobs, BlobTooLarge
 from eventstore.errors import LogUnavailable
 from eventstore.store import EventStore
-from models.data.blobs import BlobMissing, Blobs, BlobTooLarge
 from models.data.tables import TableInvalid
 from models.learn import training
 from models.learn.assembling import Assembled, LabelledRows, wanted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from models.data.blobs import Blobs
+from eventstore.blobs import Blobs
 
 
 class RecentBlobs:

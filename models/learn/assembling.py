@@ -10,9 +10,9 @@ from domain import monitor
 from domain.experiment import Requested
 from domain.pipeline import Feature
 from eventstore.aggregates import Aggregates
+from eventstore.blobs import Blobs
 from eventstore.envelope import StreamId
 from eventstore.store import EventStore
-from models.data.blobs import Blobs
 from models.data.datasets import Prepared, from_columns
 from models.data.tables import Columns, Kinds, TableInvalid, from_parquet
 from models.observe.observed import LABEL

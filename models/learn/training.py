@@ -18,7 +18,7 @@ from msgspec import Struct, msgpack, structs
 
 from domain.experiment import Evaluated, Trained
 from domain.pipeline import Feature, Pipeline, Sha256
-from models.data.blobs import LARGEST
+from eventstore.blobs import LARGEST
 
 PROCESS: Final = "models.learn.training_process"
 _ROOT: Final = Path(__file__).parent.parent

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from domain import experiment, gate, model, monitor
-from models.data.blobs import Blobs
+from eventstore.blobs import Blobs
 from models.learn import artifacts
 from models.learn.fitted import Fitted
 from models.observe.following import Followed

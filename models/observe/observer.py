@@ -15,12 +15,12 @@ from nats.errors import Error as NatsError
 
 from domain import model, monitor
 from eventstore.aggregates import Aggregates
+from eventstore.blobs import Blobs
 from eventstore.catalogue import tag_of
 from eventstore.envelope import Recorded
 from eventstore.errors import EventStoreError, UnknownEvent
 from eventstore.store import EventStore
 from eventstore.tasks import end_tasks
-from models.data.blobs import Blobs
 from models.observe.observing import PACE, Pace, Report, Sources
 from models.observe.watching import ModelWatch
 from models.serve.predictions import Predictions

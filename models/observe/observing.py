@@ -15,10 +15,10 @@ from nats.errors import Error as NatsError
 
 from domain import monitor
 from eventstore.aggregates import Aggregates
+from eventstore.blobs import BlobMissing, Blobs, BlobTooLarge
 from eventstore.envelope import now
 from eventstore.errors import EventStoreError, LogUnavailable
 from eventstore.store import EventStore
-from models.data.blobs import BlobMissing, Blobs, BlobTooLarge
 from models.data.tables import TableInvalid
 from models.serve.errors import ArtifactRefused
 from models.serve.predictions import Predictions

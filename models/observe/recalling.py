@@ -11,12 +11,12 @@ from time import monotonic
 from typing import Final
 
 from domain import gate, model, monitor
+from eventstore.blobs import Blobs
 from eventstore.envelope import Recorded, StreamId, recorded
 from eventstore.errors import LogUnavailable
 from eventstore.store import EventStore
 from eventstore.subjects import stream_filter
 from eventstore.tasks import end_tasks
-from models.data.blobs import Blobs
 from models.data.tables import Columns, from_parquet
 from models.observe.following import Followed
 from models.observe.observing import Sources

@@ -18,7 +18,7 @@ from domain.drift import Thresholds
 from domain.model import Holdout
 from domain.model_policy import Monitoring
 from domain.pipeline import Feature
-from models.data.blobs import BlobMissing
+from eventstore.blobs import BlobMissing
 from models.data.tables import Columns, Kinds, from_parquet
 from models.learn import artifacts
 from models.learn.encoding import category

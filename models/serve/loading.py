@@ -8,9 +8,9 @@ from time import monotonic
 from typing import Final
 
 from domain import model
+from eventstore.blobs import Blobs
 from eventstore.errors import LogUnavailable
 from eventstore.tasks import end_tasks
-from models.data.blobs import Blobs
 from models.serve.errors import ArtifactRefused, VersionUnusable
 from models.serve.predictions import Predictions
 from models.serve.served import ServedVersion

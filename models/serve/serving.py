@@ -14,12 +14,12 @@ from nats.errors import Error as NatsError
 
 from domain import model
 from eventstore.aggregates import Aggregates
+from eventstore.blobs import Blobs
 from eventstore.envelope import Recorded, new_id
 from eventstore.errors import EventStoreError, LogFull, LogUnavailable
 from eventstore.store import EventStore
 from eventstore.subjects import is_valid_id
 from eventstore.tasks import end_tasks
-from models.data.blobs import Blobs
 from models.serve.errors import ModelNotChosen, NoActiveVersion, UnknownModel, VersionUnusable
 from models.serve.loading import LoadedVersions
 from models.serve.predictions import Predictions

@@ -9,8 +9,8 @@ from typing import Any
 
 from api.links import path_of
 from domain import experiment
+from eventstore.blobs import BlobMissing, Blobs
 from eventstore.connection import connect_to
-from models.data.blobs import BlobMissing, Blobs
 from models.learn.mlflow_export import ExportFailed, ExportUnavailable, RunRecord, export, record_of
 from sagacity.cli import UserError
 from sagacity.cli.connecting import Api, ApiPlace, LogPlace, open_api

@@ -13,11 +13,11 @@ import msgspec
 
 from domain import model, monitor
 from domain.model_policy import Monitoring
+from eventstore.blobs import BlobMissing, Blobs
 from eventstore.catalogue import tag_of
 from eventstore.envelope import Recorded, StreamId, recorded
 from eventstore.store import EventStore
 from eventstore.subjects import stream_filter
-from models.data.blobs import BlobMissing, Blobs
 from models.observe.drift_changes import Rejudged
 from models.observe.drift_policy import AS_RECORDED, Policy
 from sagacity.cli import UserError

@@ -12,9 +12,9 @@ import msgspec
 
 from api.links import path_of
 from domain import monitor
+from eventstore.blobs import Blobs
 from eventstore.connection import connect_to
 from eventstore.envelope import new_id
-from models.data.blobs import Blobs
 from models.observe.drift_replay import Said, verdicts
 from sagacity.cli.connecting import Api
 from sagacity.cli.model_following import followed

@@ -11,9 +11,9 @@ from api.app import asgi
 from api.live import Live
 from api.services import Services
 from api.serving import serve
+from eventstore.blobs import Blobs
 from eventstore.errors import LogUnavailable
 from eventstore.tasks import end_tasks
-from models.data.blobs import Blobs
 from models.serve.predictions import Predictions
 from models.serve.serving import Predictor
 from projections.queries import ReadModels

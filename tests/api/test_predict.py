@@ -7,7 +7,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from models.data.blobs import Blobs
+from eventstore.blobs import Blobs
 from models.serve.predictions import Predictions
 from sagacity.wiring import open_core
 from tests.api.calls import client_of, fresh

@@ -15,9 +15,9 @@ from domain import model, monitor
 from domain.gate import Pairs, judge
 from domain.model_policy import ModelPolicy
 from domain.pipeline import Pipeline
+from eventstore.blobs import BUCKET
 from eventstore.connection import connect_to
 from eventstore.envelope import Context, StreamId, now
-from models.data.blobs import BUCKET
 from sagacity.wiring import initialise_server
 from tests.cli.conftest import Ran, Sagacity
 from tests.eventstore.servers import Servers

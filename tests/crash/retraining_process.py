@@ -8,8 +8,8 @@ As `saga_process`, with lines of NATS_URL [before|after BOUNDARY EXPERIMENT self
 import asyncio
 import signal
 
+from eventstore.blobs import Blobs
 from eventstore.tasks import end_tasks
-from models.data.blobs import Blobs
 from sagacity.wiring import open_core, teller
 from sagas.rollout import RetryPolicy
 from sagas.runner import SagaRunner

@@ -11,9 +11,9 @@ import pytest_asyncio
 
 from domain import model
 from domain.pipeline import Feature
+from eventstore.blobs import Blobs
 from eventstore.errors import LogFull, LogUnavailable, WriteTooLarge
 from eventstore.tasks import end_tasks
-from models.data.blobs import Blobs
 from models.learn.artifacts import dump
 from models.learn.fitted import Fitted
 from models.serve.errors import ModelNotChosen, NoActiveVersion, UnknownModel, Unpredictable, VersionUnusable

@@ -13,10 +13,10 @@ import numpy as np
 from domain import dataset, experiment, model, monitor
 from domain.model_policy import Gate, ModelPolicy, Monitoring
 from domain.pipeline import Feature, Pipeline
+from eventstore.blobs import Blobs
 from eventstore.envelope import StreamId
 from eventstore.tasks import end_tasks
 from handlers.command import Caller, CommandRequest, Directive
-from models.data.blobs import Blobs
 from models.data.tables import from_parquet, to_parquet
 from models.learn import artifacts, fitting
 from models.learn.training import TrainingTask

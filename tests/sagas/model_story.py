@@ -16,11 +16,11 @@ from domain.gate import Pairs, judge
 from domain.model import Holdout
 from domain.model_policy import Monitoring
 from domain.pipeline import Feature
+from eventstore.blobs import Blobs
 from eventstore.envelope import StreamId, new_id, now
 from eventstore.errors import LogUnavailable
 from eventstore.tasks import end_tasks
 from handlers.command import Caller, CommandRequest, Directive
-from models.data.blobs import Blobs
 from models.data.datasets import from_columns
 from models.data.generating import two_features
 from models.data.tables import from_parquet, to_parquet

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from domain import experiment, monitor
+from eventstore.blobs import BUCKET
 from eventstore.errors import LogUnavailable
-from models.data.blobs import BUCKET
 from tests.sagas.model_story import TREE, ModelStory, table, told, trainings_of
 
 SLOW = {"algorithm": "random_forest", "parameters": {"n_estimators": 1000}}

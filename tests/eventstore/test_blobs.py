@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 import pytest_asyncio
 
+from eventstore.blobs import BUCKET, LARGEST, BlobMissing, Blobs, BlobTooLarge, create_blobs
 from eventstore.connection import connect_to
 from eventstore.errors import LogUnavailable
-from models.data.blobs import BUCKET, LARGEST, BlobMissing, Blobs, BlobTooLarge, create_blobs
 from models.data.recent import RecentBlobs
 
 
