@@ -13,12 +13,15 @@ from domain.entity import entity
 from domain.environment import environment
 from domain.experiment import experiment
 from domain.feature import feature
+from domain.fingerprint import fingerprint
 from domain.inbound import inbound
 from domain.model import model
 from domain.monitor import monitor
 from domain.organization import organization
 from domain.projection import projection
+from domain.record import record
 from domain.saga import saga
+from domain.source import source
 from domain.stack import stack
 
 DECIDERS: tuple[Decider[Any, Any, Any], ...] = (
@@ -32,6 +35,9 @@ DECIDERS: tuple[Decider[Any, Any, Any], ...] = (
     monitor,
     feature,
     entity,
+    source,
+    record,
+    fingerprint,
     saga,
     projection,
     inbound,

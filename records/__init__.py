@@ -1,0 +1,1 @@
+"""Messages and documents: taken in, enriched, analysed, scored and chased."""
