@@ -18,7 +18,7 @@ from projections.queries import DEFAULT_LIMIT, BadQuery
 
 
 class Belonging(NamedTuple):
-    """Rows of `table` whose column `by` is the id of one of `resources`."""
+    """Rows of `table` whose column `by` is the id of one of `resources`, with its name where it has one."""
 
     resources: str
     category: str
@@ -27,6 +27,7 @@ class Belonging(NamedTuple):
     table: str
     by: str
     summary: str
+    named: bool = True
 
 
 BELONGINGS: Final = (
@@ -38,6 +39,19 @@ BELONGINGS: Final = (
         "features", "feature", "upstream", "features", "feature_lineage", "downstream_id", "What it is made from"
     ),
     Belonging("features", "feature", "downstream", "features", "feature_lineage", "upstream_id", "What it is used for"),
+    Belonging(
+        "record_schemas",
+        "record_schema",
+        "versions",
+        "record_schemas",
+        "schema_versions",
+        "schema_id",
+        "The versions of a schema",
+        named=False,
+    ),
+    Belonging(
+        "records", "record", "follow_ups", "records", "follow_ups", "record_id", "Questions about a record", named=False
+    ),
 )
 
 
@@ -70,7 +84,7 @@ def _list(services: Services, of: Belonging) -> HTTPRouteHandler:
         links = {"self": link(path, **filters, limit=limit, cursor=cursor), of.category: path_of(of.category, id)}
         if page.cursor is not None:
             links["next"] = link(path, **filters, limit=limit, cursor=page.cursor)
-        named = {f"{of.category}_name": owner.name}
+        named = {f"{of.category}_name": owner.name} if of.named else {}
         items = [{**named, **msgspec.to_builtins(row)} for row in page.items]
         return Response({"items": items, "_links": links}, headers={"X-Position": str(position)})
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from api import model_resources as about
+from api import record_resources as of
 from api.links import API, link, path_of
 from domain.saga import OPEN
 from eventstore.envelope import StreamId
@@ -123,6 +124,9 @@ RESOURCES: Final = (
     Resource("monitors", "monitor", about.monitor_actions, about.monitor_links),
     Resource("features", "feature", about.feature_actions, about.feature_links),
     Resource("entities", "entity", about.entity_actions, about.entity_links),
+    Resource("sources", "source", of.source_actions, of.source_links),
+    Resource("record_schemas", "record_schema", of.schema_actions, of.schema_links),
+    Resource("records", "record", of.record_actions, of.record_links),
     Resource("sagas", "saga", _saga_actions, lambda row: {"subject": path_of(*StreamId.parse(row.subject))}),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -54,3 +55,8 @@ class Message(Struct, frozen=True, forbid_unknown_fields=True):
     attachments: Annotated[tuple[Attachment, ...], Meta(max_length=100)] = ()
     reply_to: External | None = None
     metadata: dict[Annotated[str, Meta(max_length=100)], Annotated[str, Meta(max_length=2_000)]] = {}
+
+
+def record_id(message: Message) -> str:
+    """Of its record: the same for the same message, however often it is delivered."""
+    return f"{message.source}-{hashlib.sha256(message.external_id.encode()).hexdigest()[:24]}"

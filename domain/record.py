@@ -20,6 +20,10 @@ from domain.pipeline import Sha256
 from domain.schema import Path, Value
 from domain.source import Calendar, FollowUpPolicy
 
+LONGEST_RAW = 100_000
+"""Characters."""
+
+Route = Literal["operational", "quality", "analytics"]
 Stage = Literal["enrich", "analyse", "score"]
 Reason = Annotated[str, Meta(max_length=1000)]
 Origin = Literal["text", "data", "attachment", "entity", "provider", "answer", "person"]
@@ -154,10 +158,11 @@ class Answers(Struct, frozen=True):
 
 # People (and other systems) may receive, correct, retry, answer, chase, pause, resume and dismiss.
 class Receive(Struct, frozen=True, forbid_unknown_fields=True, tag="record.receive"):
-    """`original` is the SHA-256 of the message as it came, byte for byte, and `original_type` its media type; without
-    it the message itself is the original."""
+    """`raw` is the message as it came, of the media type `original_type`, where it is text and not too long; else
+    `original` is the SHA-256 of what is stored of it, byte for byte. Without both the message is its own original."""
 
     message: Message
+    raw: Annotated[str, Meta(max_length=LONGEST_RAW)] | None = None
     original: Sha256 | None = None
     original_type: Annotated[str, Meta(max_length=200)] = "application/json"
 
@@ -166,9 +171,10 @@ class Take(Struct, frozen=True, forbid_unknown_fields=True, tag="record.take"):
     """Receive, with everything looked up."""
 
     message: Message
+    raw: str | None
     original: str | None
     original_type: str
-    fingerprint: str
+    fingerprint: str | None
     duplicate_of: str | None
     answers: Answers | None
 
@@ -182,11 +188,11 @@ class Analyse(Struct, frozen=True, forbid_unknown_fields=True, tag="record.analy
 
 
 class Score(Struct, frozen=True, forbid_unknown_fields=True, tag="record.score"):
-    """`document` is the SHA-256 of what is kept of the record as a whole: fields, quality, where each is from.
-    `of` is the version of the record that was scored: what came meanwhile is scored anew."""
+    """`values` are those of all fields, wherever they are from. `of` is the version of the record that was scored:
+    what came meanwhile is scored anew. Without `chase` nobody is asked."""
 
     assessment: Assessment
-    document: str
+    values: dict[str, Value]
     chase: Chase | None
     of: int
 
@@ -282,9 +288,10 @@ class Expire(Struct, frozen=True, forbid_unknown_fields=True, tag="record.expire
 # Event tags are storage: never rename one that has been written.
 class Received(Struct, frozen=True, tag="record.received"):
     message: Message
+    raw: str | None
     original: str | None
     original_type: str
-    fingerprint: str
+    fingerprint: str | None
     duplicate_of: str | None
     answers: Answers | None
 
@@ -298,10 +305,14 @@ class Analysed(Struct, frozen=True, tag="record.analysed"):
 
 
 class Scored(Struct, frozen=True, tag="record.scored"):
-    """`document` is kept for whoever wants the record whole (`domain.record.Score`)."""
-
     assessment: Assessment
-    document: str
+
+
+class Persisted(Struct, frozen=True, tag="record.persisted"):
+    """What the record says, for whoever works with it. `routes`: which read models take it."""
+
+    values: dict[str, Value]
+    routes: tuple[Route, ...]
 
 
 class StageFailed(Struct, frozen=True, tag="record.stage_failed"):
@@ -419,6 +430,7 @@ Event = (
     | Enriched
     | Analysed
     | Scored
+    | Persisted
     | StageFailed
     | Parked
     | Retried
@@ -517,17 +529,25 @@ def _staged(command: Enrich | Analyse | Score | FailStage, state: Known) -> tupl
 
 
 def _score(command: Score, state: Known) -> tuple[Event, ...]:
-    scored, follow_up = Scored(command.assessment, command.document), state.follow_up
     gaps = command.assessment.root_gaps
+    routes: tuple[Route, ...] = (
+        ("operational", "quality", "analytics") if command.values else ("operational", "quality")
+    )
+    scored = Scored(command.assessment), Persisted(command.values, routes)
     if not gaps:
         over = _ended(state, "nothing is missing any more")
-        return (scored, *over) if state.completed else (scored, *over, Completed(command.assessment.score))
-    if state.dismissed or command.chase is None or (follow_up is not None and follow_up.open):
-        return (scored,)
-    if not command.chase.policy.enabled or (follow_up is not None and not _asks_again(follow_up, command.chase)):
-        return (scored,)
-    number = follow_up.number + 1 if follow_up else 1
-    return (scored, FollowUpRequested(number, gaps, command.chase))
+        return (*scored, *over) if state.completed else (*scored, *over, Completed(command.assessment.score))
+    return (*scored, *_asked(command.chase, gaps, state))
+
+
+def _asked(chase: Chase | None, gaps: tuple[str, ...], state: Known) -> tuple[FollowUpRequested, ...]:
+    """Unless a question is open, or no more are to be asked."""
+    follow_up = state.follow_up
+    if chase is None or not chase.policy.enabled or state.dismissed:
+        return ()
+    if follow_up is None:
+        return (FollowUpRequested(1, gaps, chase),)
+    return (FollowUpRequested(follow_up.number + 1, gaps, chase),) if _asks_again(follow_up, chase) else ()
 
 
 def _asks_again(follow_up: FollowUp, chase: Chase) -> bool:
@@ -661,6 +681,8 @@ def _evolved(state: Known, event: Event) -> Known:
             return _told(state, {path: Reading(value, "person")})
         case Answered(_, values, refused):
             return _answered(state, event, values, refused)
+        case Persisted():
+            return state
         case Completed():
             return structs.replace(state, completed=True)
         case Dismissed():

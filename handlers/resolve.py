@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
 
-from domain import dataset, deployment, entity, environment, experiment, feature, model, monitor, organization, stack
+from domain import (
+    dataset,
+    deployment,
+    entity,
+    environment,
+    experiment,
+    feature,
+    model,
+    monitor,
+    organization,
+    record,
+    source,
+    stack,
+)
 from domain.decider import Decider, Refusal
 from domain.feature_rules import value_faults
 from domain.pipeline import Pipeline
 from domain.strategy import Canary, Strategy, declared
-
-Load = Callable[[Decider[Any, Any, Any], str], Awaitable[Any]]
-"""The current state of an aggregate."""
-
+from handlers.parts import Load, Part
+from handlers.receiving import LONGEST_SOURCE, received
 
 _LONGEST_ID: Final = 80
 """The ids of a saga, its effects and reports are made of its subject's, and ids have at most 128 characters."""
@@ -25,12 +36,7 @@ _VALUES: Final = "values"
 """Among the paths of features."""
 
 
-class Part(NamedTuple):
-    """One aggregate's share of a command. The first part is the one the command was addressed to."""
-
-    decider: Decider[Any, Any, Any]
-    id: str
-    command: Any
+_OWNED: Final = (stack.Register, environment.Register, model.Register, source.Register, source.Configure)
 
 
 async def resolve(decider: Decider[Any, Any, Any], id: str, command: Any, load: Load) -> list[Part] | Refusal:
@@ -45,13 +51,19 @@ async def resolve(decider: Decider[Any, Any, Any], id: str, command: Any, load: 
         return _too_long("model")
     if isinstance(command, model.Retrain):
         return await _training(id, command, load)
+    if isinstance(command, record.Receive):
+        return await received(id, command, load)
+    if isinstance(command, source.Register) and len(id) > LONGEST_SOURCE:
+        return Refusal(
+            "id_too_long", f"the id of a source has at most {LONGEST_SOURCE} characters: others grow from it"
+        )
     if isinstance(command, feature.Define) and id == _VALUES:
         return Refusal("name_reserved", f"{_VALUES!r} stands for the values of all features")
     if isinstance(command, feature.Derive):
         return await _unsound_lineage(id, command, load) or [Part(decider, id, command)]
     if isinstance(command, entity.RecordFeatures):
         return await _wrong_values(command, load) or [Part(decider, id, command)]
-    if isinstance(command, stack.Register | environment.Register | model.Register) and command.organization_id:
+    if isinstance(command, _OWNED) and command.organization_id:
         owner = await load(organization.organization, command.organization_id)
         if isinstance(owner, organization.Unknown):
             return Refusal("organization_not_found", f"there is no organization {command.organization_id}")
@@ -79,15 +91,15 @@ async def _deployment_request(id: str, request: deployment.Request, load: Load) 
 
 async def _pipeline_faults(described: Pipeline) -> list[str]:
     def faults() -> list[str]:
-        from models import pipelines  # scikit-learn takes seconds to import: not before there is a model
+        from models.learn import pipelines  # scikit-learn takes seconds to import: not before there is a model
 
         return pipelines.faults(described)
 
     return await asyncio.to_thread(faults)
 
 
-def _too_long(what: str) -> Refusal:
-    return Refusal("id_too_long", f"the id of a {what} has at most {_LONGEST_ID} characters: others grow from it")
+def _too_long(what: str, longest: int = _LONGEST_ID) -> Refusal:
+    return Refusal("id_too_long", f"the id of a {what} has at most {longest} characters: others grow from it")
 
 
 async def _training(id: str, command: model.Retrain, load: Load) -> list[Part] | Refusal:

@@ -49,6 +49,8 @@ class Relation(Generic[R]):
     """Columns that queries may select by; each has an index."""
     indexes: tuple[tuple[str, ...], ...] = field(default=(), kw_only=True)
     """Further ones, by their columns."""
+    partial: tuple[str, ...] = field(default=(), kw_only=True)
+    """Columns that are mostly empty: filters with an index of the rows where they are not."""
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -126,6 +128,7 @@ class Projection:
                 table.name,
                 *table.filters,
                 *map(str, table.indexes),
+                *(f"{name} where there" for name in table.partial),
                 msgspec.json.encode(msgspec.json.schema(table.row)).decode(),
             ]
             parts += [f"{column.name} {column.type}" for column in table.columns]

@@ -21,6 +21,12 @@ from projections.tables import META
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 500
 _STALLED: Final = 30.0
+_BOUNDS: Final = (
+    ("_after", ">", "timestamptz"),
+    ("_before", "<", "timestamptz"),
+    ("_above", ">", "double precision"),
+    ("_below", "<", "double precision"),
+)
 
 
 class BadQuery(Exception):
@@ -201,15 +207,16 @@ class ReadModels:
 
 
 def _conditions(table: AnyTable, filters: Mapping[str, str]) -> tuple[list[str], list[Any]]:
-    """`column=value`, and `column_after` / `column_before` for times."""
-    types = {column.name: column.type for column in table.columns if column.name in table.filters}
+    """`column=value`, `column_after` / `column_before` for times, `column_above` / `column_below` for scores."""
+    allowed = {*table.filters, *table.partial}
+    types = {column.name: column.type for column in table.columns if column.name in allowed}
     conditions: list[str] = []
     values: list[Any] = []
     faults: list[tuple[str, str]] = []
     for name, text in filters.items():
         column, operator = name, "="
-        for suffix, comparison in (("_after", ">"), ("_before", "<")):
-            if name.endswith(suffix) and types.get(name.removesuffix(suffix)) == "timestamptz":
+        for suffix, comparison, type in _BOUNDS:
+            if name.endswith(suffix) and types.get(name.removesuffix(suffix)) == type:
                 column, operator = name.removesuffix(suffix), comparison
         if column not in types:
             faults.append((name, f"there is no such filter; known: {', '.join(sorted(types))}"))
@@ -237,6 +244,8 @@ def _value(type: str, text: str) -> Any:
             return read_time(text)
         case "bigint":
             return int(text)
+        case "double precision":
+            return float(text)
         case "boolean":
             if text not in ("true", "false"):
                 raise ValueError("must be true or false")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from projections.commands import commands
+from projections.data_quality import data_quality
 from projections.datasets import datasets
 from projections.deployments import deployments
 from projections.entities import entities
@@ -13,7 +14,10 @@ from projections.models import models
 from projections.monitors import monitors
 from projections.organizations import organizations
 from projections.projection import Projection
+from projections.record_schemas import record_schemas
+from projections.records import records
 from projections.sagas import sagas
+from projections.sources import sources
 from projections.stacks import stacks
 
 READ_MODELS: tuple[Projection, ...] = (
@@ -27,6 +31,10 @@ READ_MODELS: tuple[Projection, ...] = (
     monitors,
     features,
     entities,
+    sources,
+    record_schemas,
+    records,
+    data_quality,
     sagas,
     commands,
 )

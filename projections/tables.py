@@ -61,6 +61,8 @@ async def create_indexes(connection: Connection, projection: Projection, schema:
         for names in table.indexes:
             columns = ", ".join(f'"{name}"' for name in names)
             await connection.execute(f"CREATE INDEX ON {on} ({columns})")
+        for name in table.partial:
+            await connection.execute(f'CREATE INDEX ON {on} ("{name}") WHERE "{name}" IS NOT NULL')
         await connection.execute(f"CREATE INDEX ON {on} (position, id)")
 
 
