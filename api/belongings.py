@@ -50,6 +50,9 @@ BELONGINGS: Final = (
         named=False,
     ),
     Belonging(
+        "automations", "automation", "firings", "automations", "firings", "automation_id", "What an automation did"
+    ),
+    Belonging(
         "records", "record", "follow_ups", "records", "follow_ups", "record_id", "Questions about a record", named=False
     ),
 )

@@ -53,7 +53,7 @@ def quality_router(services: Services) -> Router:
 
     @get("/overview", summary="Quality in sum", operation_id="quality_overview")
     async def overview(worst: Worst = 10, min_position: MinPosition = None, wait: Wait = 5.0) -> Response[Any]:
-        """Records by status and flag, scores by domain and source, what is missing most, and what became of questions."""
+        """Records by status and flag, scores by domain and source, what is missing most, what became of questions."""
         position = await reached(services, "records", min_position, wait)
         found = await quality_figures.overview(services.pool, worst=worst)
         links = {name: f"{PATH}/{name}" for name in ("sources", "follow-ups", "trends")}

@@ -74,3 +74,14 @@ def schema_actions(row: Row) -> Actions:
 def schema_links(row: Row) -> Mapping[str, str]:
     path = path_of("record_schema", row.id)
     return {"versions": f"{path}/versions", "records": link(f"{API}/records", domain=row.id)}
+
+
+def automation_actions(row: Row) -> Actions:
+    if row.status == "removed":
+        return {}
+    change = "resume" if row.status == "paused" else "pause"
+    return {change: (f"automation.{change}", {}), "remove": ("automation.remove", {})}
+
+
+def automation_links(row: Row) -> Mapping[str, str]:
+    return {"firings": f"{path_of('automation', row.id)}/firings"}

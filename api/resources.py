@@ -127,6 +127,7 @@ RESOURCES: Final = (
     Resource("sources", "source", of.source_actions, of.source_links),
     Resource("record_schemas", "record_schema", of.schema_actions, of.schema_links),
     Resource("records", "record", of.record_actions, of.record_links),
+    Resource("automations", "automation", of.automation_actions, of.automation_links),
     Resource("sagas", "saga", _saga_actions, lambda row: {"subject": path_of(*StreamId.parse(row.subject))}),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from projections.automations import automations
 from projections.commands import commands
 from projections.data_quality import data_quality
 from projections.datasets import datasets
@@ -35,6 +36,7 @@ READ_MODELS: tuple[Projection, ...] = (
     record_schemas,
     records,
     data_quality,
+    automations,
     sagas,
     commands,
 )

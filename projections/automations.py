@@ -1,0 +1,100 @@
+"""Read model: automations, and what each of them did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Literal
+
+from msgspec import Struct, structs
+
+from domain import automation
+from domain.automation import Action, Carried, Trigger
+from eventstore.envelope import Recorded
+from projections.projection import Journal, Projection, Table, stream_id
+
+
+class Automation(Struct, frozen=True, kw_only=True):
+    """`fired` counts what occurred, `failed` actions that did not work."""
+
+    id: str
+    name: str
+    status: Literal["active", "paused", "removed"] = "active"
+    trigger: Trigger
+    actions: list[Action]
+    fired: int = 0
+    failed: int = 0
+    last_occurrence: str | None = None
+    last_fired_at: datetime | None = None
+    reason: str | None = None
+    created_at: datetime
+    updated_at: datetime
+    version: int
+    position: int
+
+
+class Firing(Struct, frozen=True):
+    """One occurrence, and what became of each action."""
+
+    id: str
+    automation_id: str
+    occurrence: str
+    what: str
+    failed: bool
+    carried: list[Carried]
+    time: datetime
+    position: int
+
+
+def fold(row: Automation | None, event: Recorded, data: automation.Event) -> Automation | None:
+    if isinstance(data, automation.Registered):
+        return _registered(row, event, data)
+    if row is None:
+        return None
+    now = structs.replace(row, updated_at=event.time, version=event.version, position=event.position)
+    match data:
+        case automation.Paused(reason):
+            return structs.replace(now, status="paused", reason=reason)
+        case automation.Resumed():
+            return structs.replace(now, status="active", reason=None)
+        case automation.Removed():
+            return structs.replace(now, status="removed")
+        case automation.Fired(_, what, carried):
+            failed = now.failed + sum(each.outcome == "failed" for each in carried)
+            return structs.replace(
+                now, fired=now.fired + 1, failed=failed, last_occurrence=what, last_fired_at=event.time
+            )
+
+
+def _registered(row: Automation | None, event: Recorded, data: automation.Registered) -> Automation:
+    return Automation(
+        id=event.stream.id,
+        name=data.name,
+        trigger=data.trigger,
+        actions=list(data.actions),
+        fired=row.fired if row else 0,
+        failed=row.failed if row else 0,
+        created_at=row.created_at if row else event.time,
+        updated_at=event.time,
+        version=event.version,
+        position=event.position,
+    )
+
+
+def tell(event: Recorded, data: Any) -> Iterator[Firing]:
+    if isinstance(data, automation.Fired):
+        id, carried = event.stream.id, list(data.carried)
+        failed = any(each.outcome == "failed" for each in carried)
+        yield Firing(
+            f"{id}/{event.version}", id, data.occurrence, data.what, failed, carried, event.time, event.position
+        )
+
+
+automations = Projection(
+    "automations",
+    frozenset({"automation"}),
+    (
+        Table("automations", Automation, stream_id, fold, filters=("status", "created_at")),
+        Journal("firings", Firing, tell, filters=("automation_id", "failed", "time")),
+    ),
+)
