@@ -16,6 +16,7 @@ from api.deployments import deployment_router
 from api.events import events_router
 from api.features import feature_router
 from api.inbound import inbound_router
+from api.intake import intake_router
 from api.links import API
 from api.metrics import count_request
 from api.model_commands import retrain_handler
@@ -24,7 +25,9 @@ from api.openapi import openapi_document
 from api.predictions import predict_handler, prediction_router
 from api.problems import on_error
 from api.publishing import publishing_router
+from api.quality import quality_router
 from api.queries import query_routers
+from api.records import record_routers
 from api.services import Services
 from api.subscriptions import subscriptions_router
 from api.system import system_routers
@@ -67,6 +70,9 @@ def create_app(services: Services) -> Litestar:
                     inbound_router(services),
                     dataset_router(services),
                     prediction_router(services),
+                    intake_router(services),
+                    quality_router(services),
+                    *record_routers(services),
                     *under_api,
                 ],
             ),

@@ -71,6 +71,7 @@ class NotAcceptable(Exception):
 
 STANDARD: Final = {
     400: ("malformed", "The request cannot be read"),
+    401: ("not-genuine", "The sender is not who it says"),
     404: ("not-found", "There is no such resource"),
     405: ("method-not-allowed", "This resource does not take that method"),
     406: ("not-acceptable", "There is no answer of that kind"),

@@ -1,4 +1,4 @@
-"""python -m benchmarks [append commands catchup load canary drift serving] [--quick] [--seed N]"""
+"""python -m benchmarks [append commands catchup load canary drift quality serving] [--quick] [--seed N]"""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import argparse
 
 import uvloop
 
-from benchmarks import append, canary, catchup, commands, drift, load, serving
+from benchmarks import append, canary, catchup, commands, drift, load, quality, serving
 from sagacity.roles import calm_the_collector
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description="Speed, beside peers and limits, in one run.")
     parser.add_argument(
-        "names", nargs="*", help="of append, commands, catchup, load, canary, drift, serving (default: all)"
+        "names", nargs="*", help="of append, commands, catchup, load, canary, drift, quality, serving (default: all)"
     )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
-    parser.add_argument("--seed", type=int, help="of the simulated canaries and streams (default: a fresh one)")
+    parser.add_argument(
+        "--seed", type=int, help="of the simulated canaries, streams and messages (default: a fresh one)"
+    )
     options = parser.parse_args()
     rounds = 2 if options.quick else 5
     works = {
@@ -27,6 +29,7 @@ def main() -> None:
         "serving": lambda: serving.run(max(rounds, 3), 2.0 if options.quick else 4.0),
         "canary": lambda: canary.run(canary.QUICK_RUN if options.quick else canary.FULL_RUN, options.seed),
         "drift": lambda: drift.run(drift.QUICK_RUN if options.quick else drift.FULL_RUN, options.seed),
+        "quality": lambda: quality.run(quality.QUICK_RUN if options.quick else quality.FULL_RUN, options.seed),
     }
     unknown = [name for name in options.names if name not in works]
     if unknown:

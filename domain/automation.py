@@ -25,7 +25,8 @@ _LATEST = 50
 
 
 class FileWatcher(Struct, frozen=True, forbid_unknown_fields=True, tag="file_watcher"):
-    """Files below `path` whose name is like `pattern`, once they have not grown for `settled` seconds."""
+    """Files below `path` whose name is like `pattern`, once they have not changed for `settled` seconds. Names that
+    begin with a dot, as those of files on their way often do, are meant only by patterns that do."""
 
     path: Annotated[str, Meta(pattern=r"^/[^\0]*$", max_length=1_000)]
     pattern: Annotated[str, Meta(min_length=1, max_length=200)] = "*"
@@ -36,7 +37,7 @@ class FileWatcher(Struct, frozen=True, forbid_unknown_fields=True, tag="file_wat
 
 class DatabasePoller(Struct, frozen=True, forbid_unknown_fields=True, tag="database_poller"):
     """Rows of a PostgreSQL database, looked for `every` so many seconds. `query` has one parameter, `$1`: the text of
-    the last `cursor` column that was seen (the empty text at first), and answers in its order."""
+    the `cursor` column of the last row that was dealt with (the empty text at first), and answers in its order."""
 
     database: Variable
     query: Text
@@ -68,7 +69,8 @@ class SendAlert(Struct, frozen=True, forbid_unknown_fields=True, tag="send_alert
 
 
 class GiveCommand(Struct, frozen=True, forbid_unknown_fields=True, tag="give_command"):
-    """Any command of the platform, as the automation. In texts of `data`, likewise."""
+    """Any command of the platform, as the automation. In `stream_id` and the texts of `data` likewise; a text that is
+    nothing but the name of a column becomes its value, be it a number."""
 
     command: Annotated[str, Meta(pattern=r"^[a-z_]+\.[a-z_]+$")]
     stream_id: Annotated[str, Meta(max_length=128)] | None = None
@@ -79,7 +81,7 @@ Action = ProcessDocument | SendAlert | GiveCommand
 
 
 class Register(Struct, frozen=True, forbid_unknown_fields=True, tag="automation.register"):
-    """Registered again, the rule is replaced."""
+    """Registered again, the rule is replaced, and stays paused if it was; one that was removed begins anew."""
 
     trigger: Trigger
     actions: Annotated[tuple[Action, ...], Meta(min_length=1, max_length=20)]
@@ -108,12 +110,14 @@ class Carried(Struct, frozen=True):
 
 
 class Fire(Struct, frozen=True, forbid_unknown_fields=True, tag="automation.fire"):
-    """`what` says for people what occurred; `cursor` is where the next look begins."""
+    """`what` says for people what occurred; `cursor` is where the next look begins (None: where it began before), if
+    the automation still has its `triggers`th trigger."""
 
     occurrence: str
     what: str
     carried: tuple[Carried, ...]
     cursor: str | None = None
+    triggers: int = 1
 
 
 # Event tags are storage: never rename one that has been written.
@@ -147,13 +151,14 @@ class Unknown(Struct, frozen=True, tag="unknown"):
 
 
 class Known(Struct, frozen=True, tag="known"):
-    """`latest` are ids of the last occurrences that were dealt with."""
+    """`latest` are ids of the last occurrences that were dealt with; each of `triggers` had a cursor of its own."""
 
     name: str
     trigger: Trigger
     actions: tuple[Action, ...]
     paused: bool = False
     removed: bool = False
+    triggers: int = 1
     cursor: str | None = None
     latest: tuple[str, ...] = ()
 
@@ -179,8 +184,9 @@ def decide(command: Command, state: State) -> tuple[Event, ...] | Refusal:
             return (Registered(name, trigger, actions),)
         case _, Unknown():
             return Refusal("automation_not_found", "there is no such automation")
-        case Fire(occurrence, what, carried, cursor), Known():
-            return () if occurrence in state.latest else (Fired(occurrence, what, carried, cursor),)
+        case Fire(occurrence, what, carried, cursor, triggers), Known():
+            still = cursor if triggers == state.triggers else None
+            return () if occurrence in state.latest else (Fired(occurrence, what, carried, still),)
         case _, Known(removed=True):
             return Refusal("automation_removed", "the automation was removed")
         case Pause(reason), Known():
@@ -193,10 +199,8 @@ def decide(command: Command, state: State) -> tuple[Event, ...] | Refusal:
 
 def evolve(state: State, event: Event) -> State:
     match event, state:
-        case Registered(name, trigger, actions), Known():
-            kept = state.trigger == trigger
-            replaced = structs.replace(state, name=name, trigger=trigger, actions=actions, removed=False)
-            return replaced if kept else structs.replace(replaced, cursor=None)
+        case Registered(), Known():
+            return _replaced(state, event)
         case Registered(name, trigger, actions), Unknown():
             return Known(name, trigger, actions)
         case _, Unknown():
@@ -210,6 +214,26 @@ def evolve(state: State, event: Event) -> State:
         case Fired(occurrence, _, _, cursor), Known():
             latest = (*state.latest, occurrence)[-_LATEST:]
             return structs.replace(state, latest=latest, cursor=cursor or state.cursor)
+
+
+def _replaced(state: Known, event: Registered) -> Known:
+    goes_on = _looks_alike(event.trigger, state.trigger)
+    return Known(
+        event.name,
+        event.trigger,
+        event.actions,
+        state.paused and not state.removed,
+        triggers=state.triggers if goes_on else state.triggers + 1,
+        cursor=state.cursor if goes_on else None,
+        latest=state.latest,
+    )
+
+
+def _looks_alike(trigger: Trigger, before: Trigger) -> bool:
+    """Whether what comes after a cursor of the one is what comes after it for the other."""
+    if isinstance(trigger, DatabasePoller) and isinstance(before, DatabasePoller):
+        return structs.replace(trigger, every=before.every) == before
+    return trigger == before
 
 
 automation: Decider[Command, State, Event] = Decider(

@@ -6,6 +6,8 @@ from types import UnionType
 from typing import Any
 
 from domain import command
+from domain.automation import automation
+from domain.conversation import conversation
 from domain.dataset import dataset
 from domain.decider import Decider
 from domain.deployment import deployment
@@ -20,6 +22,7 @@ from domain.monitor import monitor
 from domain.organization import organization
 from domain.projection import projection
 from domain.record import record
+from domain.record_schema import record_schema
 from domain.saga import saga
 from domain.source import source
 from domain.stack import stack
@@ -37,7 +40,10 @@ DECIDERS: tuple[Decider[Any, Any, Any], ...] = (
     entity,
     source,
     record,
+    record_schema,
     fingerprint,
+    automation,
+    conversation,
     saga,
     projection,
     inbound,

@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 ColumnName = Annotated[str, Meta(min_length=1, max_length=200)]
-ColumnType = Literal["number", "category"]
+ColumnType = Literal["number", "category", "text"]
+"""Columns of data sets are of numbers or categories; a model may read one of categories as text: for its words."""
+
 Value = float | str | None
 """Of a cell; None is a missing value."""
 

@@ -562,6 +562,8 @@ def _reported(command: Reported, state: Known) -> tuple[Event, ...] | Refusal:
     follow_up = state.follow_up
     if follow_up is None or follow_up.number != command.number or not follow_up.open:
         return Refusal("follow_up_over", f"the question {command.number} is not open any more")
+    if follow_up.status == "paused" and isinstance(command, ReportRescheduled | Expire):
+        return Refusal("follow_up_paused", f"the clock of the question {command.number} stands still")
     match command:
         case ReportAsked(number, question, channel, external_id, remind_at, deadline):
             return (Asked(number, question, channel, external_id, remind_at, deadline),)

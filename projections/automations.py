@@ -15,7 +15,7 @@ from projections.projection import Journal, Projection, Table, stream_id
 
 
 class Automation(Struct, frozen=True, kw_only=True):
-    """`fired` counts what occurred, `failed` actions that did not work."""
+    """`fired` counts what occurred, `failed` actions that did not work; `reason` is why it is paused."""
 
     id: str
     name: str
@@ -58,7 +58,7 @@ def fold(row: Automation | None, event: Recorded, data: automation.Event) -> Aut
         case automation.Resumed():
             return structs.replace(now, status="active", reason=None)
         case automation.Removed():
-            return structs.replace(now, status="removed")
+            return structs.replace(now, status="removed", reason=None)
         case automation.Fired(_, what, carried):
             failed = now.failed + sum(each.outcome == "failed" for each in carried)
             return structs.replace(
@@ -67,13 +67,18 @@ def fold(row: Automation | None, event: Recorded, data: automation.Event) -> Aut
 
 
 def _registered(row: Automation | None, event: Recorded, data: automation.Registered) -> Automation:
+    paused = row is not None and row.status == "paused"
     return Automation(
         id=event.stream.id,
         name=data.name,
+        status="paused" if paused else "active",
         trigger=data.trigger,
         actions=list(data.actions),
         fired=row.fired if row else 0,
         failed=row.failed if row else 0,
+        last_occurrence=row.last_occurrence if row else None,
+        last_fired_at=row.last_fired_at if row else None,
+        reason=row.reason if row and paused else None,
         created_at=row.created_at if row else event.time,
         updated_at=event.time,
         version=event.version,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from domain import record_schema
 from domain.schema import Field, Rule, Schema
@@ -15,14 +15,16 @@ from projections.projection import Journal, Projection, Table, stream_id
 
 
 class RecordSchema(Struct, frozen=True, kw_only=True):
-    """The latest version. Records that were analysed by an earlier one keep it."""
+    """`schema_version` is the one that new records are held to, with its `fields` and `rules`; records that were
+    analysed by another one keep it. `schemas` are all versions, by number."""
 
     id: str
     title: str
     schema_version: int
     fields: list[Field]
     rules: list[Rule]
-    withdrawn: bool = False
+    schemas: dict[str, Schema]
+    withdrawn: list[int] = []
     created_at: datetime
     updated_at: datetime
     version: int
@@ -41,22 +43,31 @@ class SchemaVersion(Struct, frozen=True):
 def fold(row: RecordSchema | None, event: Recorded, data: record_schema.Event) -> RecordSchema | None:
     match data:
         case record_schema.Published(version, schema):
-            return RecordSchema(
-                id=event.stream.id,
-                title=schema.title or schema.name,
-                schema_version=version,
-                fields=list(schema.fields),
-                rules=list(schema.rules),
-                created_at=row.created_at if row else event.time,
-                updated_at=event.time,
-                version=event.version,
-                position=event.position,
-            )
-        case record_schema.Withdrawn() if row is not None:
-            now = structs.replace(row, updated_at=event.time, version=event.version, position=event.position)
-            return structs.replace(now, withdrawn=True)
+            schemas = {**(row.schemas if row else {}), str(version): schema}
+            return _held_to(version, schemas, row.withdrawn if row else [], row, event)
+        case record_schema.Withdrawn(version, _, latest) if row is not None:
+            return _held_to(latest, row.schemas, [*row.withdrawn, version], row, event)
         case record_schema.Withdrawn():
             return None
+
+
+def _held_to(
+    version: int, schemas: dict[str, Schema], withdrawn: list[int], row: RecordSchema | None, event: Recorded
+) -> RecordSchema:
+    schema = schemas[str(version)]
+    return RecordSchema(
+        id=event.stream.id,
+        title=schema.title or schema.name,
+        schema_version=version,
+        fields=list(schema.fields),
+        rules=list(schema.rules),
+        schemas=schemas,
+        withdrawn=withdrawn,
+        created_at=row.created_at if row else event.time,
+        updated_at=event.time,
+        version=event.version,
+        position=event.position,
+    )
 
 
 def tell(event: Recorded, data: Any) -> Iterator[SchemaVersion]:
@@ -69,7 +80,7 @@ record_schemas = Projection(
     "record_schemas",
     frozenset({"record_schema"}),
     (
-        Table("record_schemas", RecordSchema, stream_id, fold, filters=("withdrawn", "created_at")),
+        Table("record_schemas", RecordSchema, stream_id, fold, filters=("created_at",)),
         Journal("schema_versions", SchemaVersion, tell, filters=("schema_id", "published_at")),
     ),
 )

@@ -7,10 +7,10 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from domain.quality import Check, compiled
 from nats.errors import Error as NatsError
 
 from domain import record_schema
+from domain.quality import Check, compiled
 from domain.schema import Schema
 from eventstore.envelope import Recorded
 from eventstore.errors import EventStoreError
@@ -35,7 +35,7 @@ class Schemas:
 
     @property
     def latest(self) -> Mapping[str, tuple[int, Schema]]:
-        """By name, with its version; what was withdrawn is not among them."""
+        """By name, the version that new records are held to."""
         return self._latest
 
     def check(self, name: str, version: int) -> Check | None:
@@ -65,8 +65,8 @@ class Schemas:
                 case record_schema.Published(version, schema):
                     self._latest[event.stream.id] = version, schema
                     self._checks[event.stream.id, version] = compiled(schema, version)
-                case record_schema.Withdrawn():
-                    self._latest.pop(event.stream.id, None)
+                case record_schema.Withdrawn(latest=latest):
+                    self._latest[event.stream.id] = latest, self._checks[event.stream.id, latest].schema
                 case _:
                     pass
             self._position = event.position

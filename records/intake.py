@@ -5,30 +5,16 @@ A message delivered twice has one record: its id is made of its source and of wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from fnmatch import fnmatchcase
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from msgspec import structs
 
 from domain import record
-from domain.message import Attachment, Message, record_id
+from domain.message import Attachment, record_id
 from domain.record import LONGEST_RAW
 from domain.source import Configuration, Limits
 from eventstore.blobs import Blobs
-
-
-class Incoming(Protocol):
-    """What a channel makes of a delivery. `contents` are attachments that came along, by their place."""
-
-    @property
-    def message(self) -> Message: ...
-    @property
-    def original(self) -> bytes: ...
-    @property
-    def original_type(self) -> str: ...
-    @property
-    def contents(self) -> Mapping[int, bytes]: ...
+from records.channels.form import Incoming, refusal
 
 
 class Kept(NamedTuple):
@@ -55,14 +41,11 @@ async def keep(blobs: Blobs, configuration: Configuration, incoming: Incoming) -
 
 async def _kept(blobs: Blobs, limits: Limits, attachment: Attachment, content: bytes | None) -> Attachment:
     """An attachment that is not taken keeps its place, with the reason."""
-    if not any(fnmatchcase(attachment.media_type.partition(";")[0].strip().lower(), type) for type in limits.types):
-        return structs.replace(attachment, refused=f"{attachment.media_type[:100]} is not taken from this source")
-    if content is None:
-        return attachment
-    if len(content) > limits.attachment:
-        refused = f"{len(content)} bytes; at most {limits.attachment} are taken from this source"
-        return structs.replace(attachment, size=len(content), refused=refused)
-    return structs.replace(attachment, size=len(content), content=await blobs.put(content))
+    known = attachment if content is None else structs.replace(attachment, size=len(content))
+    refused = refusal(limits, known)
+    if refused is not None:
+        return structs.replace(known, refused=refused)
+    return known if content is None else structs.replace(known, content=await blobs.put(content))
 
 
 def _as_text(original: bytes) -> str | None:

@@ -27,7 +27,7 @@ from sagas.definition import (
     TimedOut,
     Told,
 )
-from sagas.timers import Due, drop_timers, set_timer
+from sagas.timers import FARTHEST, Clock, Due, drop_timers, set_timer
 
 log = logging.getLogger(__name__)
 
@@ -57,11 +57,14 @@ class Tell(Protocol):
 class Instance:
     """Drives one saga. `give` hands it an input; `finished` is set when nothing is left to do for now."""
 
-    def __init__(self, store: EventStore, tell: Tell, definition: SagaDefinition, saga_id: str) -> None:
+    def __init__(
+        self, store: EventStore, tell: Tell, definition: SagaDefinition, saga_id: str, clock: Clock = now
+    ) -> None:
         self._store = store
         self._tell = tell
         self._definition = definition
         self._id = saga_id
+        self._clock = clock
         self._stream = StreamId(saga.saga.category, saga_id)
         self._inputs: deque[saga.Started | Outcome | None] = deque()
         self._news = asyncio.Event()
@@ -121,9 +124,9 @@ class Instance:
                     await self._record(Decision((input,)))
             case None:
                 await self._reload()
-            case TimedOut() if self._deadline is not None and now() < self._deadline:
-                # Of a timer that was moved since by a resume, or the server's clock is ahead of this one: then it
-                # comes again at once, for as long as that is so.
+            case TimedOut() if self._deadline is not None and self._clock() < self._deadline:
+                # Of a timer that was moved since by a resume or could not be set so far ahead, or the server's clock is
+                # ahead of this one: then it comes again at once, for as long as that is so.
                 await asyncio.sleep(_SOON)
             case _:
                 if isinstance(self._state, saga.Running):
@@ -223,7 +226,8 @@ class Instance:
         """
         match self._state:
             case saga.Running(step=str(step), paused=None) if self._deadline is not None:
-                await set_timer(self._store.connection, Due(self._id, f"{step}-timeout"), self._deadline)
+                at = min(self._deadline, self._clock() + FARTHEST)
+                await set_timer(self._store.connection, Due(self._id, f"{step}-timeout"), at)
             case saga.NotStarted() | saga.Running() | saga.Ended():
                 pass
 
@@ -242,7 +246,7 @@ class Instance:
     def _context(self) -> Context:
         first = self._first.envelope if self._first else None
         return Context(
-            time=now(),
+            time=self._clock(),
             actor=f"saga:{self._definition.kind}",
             correlation_id=first.correlationid if first else self._id,
             causation_id=f"{self._stream}/{self._version}" if self._version else (first.id if first else None),

@@ -17,7 +17,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from domain import saga
-from eventstore.envelope import Recorded, recorded
+from eventstore.envelope import Recorded, now, recorded
 from eventstore.errors import EventStoreError, LogUnavailable
 from eventstore.pulling import pulled
 from eventstore.store import EventStore
@@ -50,6 +50,7 @@ class SagaRunner:
         *,
         ack_wait: float = 5.0,
         in_flight: int = 2_000,
+        clock: timers.Clock = now,
     ) -> None:
         self._store = store
         self._tell = tell
@@ -58,6 +59,7 @@ class SagaRunner:
         self._held: dict[str, list[Msg]] = {}
         self._ack_wait = ack_wait
         self._in_flight = in_flight
+        self._clock = clock
         self.ready = asyncio.Event()
 
     async def run(self) -> None:
@@ -131,8 +133,8 @@ class SagaRunner:
 
     def _woken(self, event: Recorded, data: Any) -> tuple[SagaDefinition, str, Any] | None:
         if isinstance(data, saga.Resumed):
-            kind = event.stream.id.partition("-")[0]
-            return (self._definitions[kind], event.stream.id, None) if kind in self._definitions else None
+            resumed = self._definition_of(event.stream.id)
+            return (resumed, event.stream.id, None) if resumed is not None else None
         for definition in self._definitions.values():
             if event.stream.category in definition.categories:
                 heard = definition.listens(event, data)
@@ -140,13 +142,17 @@ class SagaRunner:
                     return definition, *heard
         return None
 
+    def _definition_of(self, saga_id: str) -> SagaDefinition | None:
+        """By the kind that its id begins with; no kind is the beginning of another."""
+        return next((each for kind, each in self._definitions.items() if saga_id.startswith(f"{kind}-")), None)
+
     async def _on_timer(self, message: Msg) -> None:
         try:
             due = msgspec.json.decode(message.data, type=timers.Due)
         except msgspec.DecodeError as error:
             log.error("a message on %s is no timer: %s", message.subject, error)
             return await message.term()
-        definition = self._definitions.get(due.saga_id.partition("-")[0])
+        definition = self._definition_of(due.saga_id)
         if definition is None:
             return await message.ack()
         self._wake(definition, due.saga_id, TimedOut(due.timer), message, None)
@@ -163,7 +169,7 @@ class SagaRunner:
         known = self._running.get(saga_id)
         if known is not None and not known[1].done():
             return known[0].give(input, cause)
-        instance = Instance(self._store, self._tell, definition, saga_id)
+        instance = Instance(self._store, self._tell, definition, saga_id, self._clock)
         instance.give(input, cause)
         task = asyncio.create_task(self._drive(saga_id, instance))
         self._running[saga_id] = (instance, task)

@@ -6,7 +6,8 @@ fire late or twice, so whoever receives it asks the state whether it still matte
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +20,13 @@ from eventstore.streams import ALREADY_THERE, ask, error_code
 STREAM: Final = "TIMERS"
 DUE: Final = "due"
 _SCHEDULED: Final = "timer"
+_KEPT: Final = timedelta(days=90)
+FARTHEST: Final = timedelta(days=60)
+"""How far ahead a timer is set at most, as the stream forgets what is older than 90 days: it fires before its time
+then, and is set again."""
+
+Clock = Callable[[], datetime]
+"""What time it is: that of this machine, or in tests any."""
 
 
 class Due(msgspec.Struct, frozen=True):
@@ -41,7 +49,7 @@ def _configuration(replicas: int) -> dict[str, Any]:
         "subjects": [f"{_SCHEDULED}.>", f"{DUE}.>"],
         "storage": "file",
         "retention": "limits",
-        "max_age": 90 * 24 * 3600 * 10**9,
+        "max_age": int(_KEPT.total_seconds()) * 10**9,
         "allow_msg_schedules": True,
         "allow_rollup_hdrs": True,
         "num_replicas": replicas,

@@ -47,6 +47,8 @@ _ALLOWED: Final = {
         "sklearn.preprocessing._data.StandardScaler",
         "sklearn.preprocessing._encoders.OneHotEncoder",
         "sklearn.preprocessing._label.LabelEncoder",
+        "sklearn.feature_extraction.text.HashingVectorizer",
+        "sklearn.feature_extraction.text.TfidfTransformer",
         "sklearn.linear_model._logistic.LogisticRegression",
         "sklearn.naive_bayes.GaussianNB",
         "sklearn.tree._classes.DecisionTreeClassifier",

@@ -10,9 +10,10 @@ from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
+from sklearn.tree import DecisionTreeClassifier
 
 from domain.pipeline import Feature, Value
 from models.learn.encoding import Encoding, Floats
@@ -40,12 +41,17 @@ class Fitted:
 
     def probabilities(self, rows: Sequence[Sequence[Value]]) -> Floats:
         """One row a row, one column a class. Raises ValueError for text where numbers belong."""
-        encoded = self.encoding.encode(rows)
+        encoded = self._arranged(self.encoding.encode(rows))
         if isinstance(self.classifier, RandomForestClassifier):
             return _forest(self.classifier, encoded)
         if isinstance(self.classifier, HistGradientBoostingClassifier):
             return _boosting(self.classifier, encoded)
         return self.classifier.predict_proba(encoded)
+
+    def _arranged(self, encoded: Any) -> Any:
+        """As the classifier was fitted to it."""
+        sparse = isinstance(self.classifier, LogisticRegression | DecisionTreeClassifier | RandomForestClassifier)
+        return encoded if sparse or isinstance(encoded, np.ndarray) else encoded.toarray()
 
     @cached_property
     def encoding(self) -> Encoding:
@@ -56,10 +62,10 @@ class Fitted:
         return self.pipeline.steps[-1][1]
 
 
-def _forest(forest: Any, encoded: Floats) -> Floats:
+def _forest(forest: Any, encoded: Any) -> Floats:
     """The mean of the trees, as its own predict_proba, which gives every tree a job: ten times the work itself."""
-    rows: NDArray[np.float32] = encoded.astype(np.float32)
-    total: Floats = np.zeros((len(rows), forest.n_classes_))
+    rows = encoded.astype(np.float32)
+    total: Floats = np.zeros((rows.shape[0], forest.n_classes_))
     for tree in forest.estimators_:
         total += tree.tree_.predict(rows)
     return total / len(forest.estimators_)

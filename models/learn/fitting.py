@@ -17,9 +17,9 @@ from sklearn.model_selection import train_test_split
 from threadpoolctl import threadpool_limits
 
 from domain.experiment import Trained
-from domain.pipeline import Value
+from domain.pipeline import Algorithm, Feature, Value
 from models.data import tables
-from models.learn import artifacts, pipelines
+from models.learn import artifacts, pipelines, texts
 from models.learn.encoding import table
 from models.learn.fitted import Fitted
 from models.learn.training import TrainingTask
@@ -124,11 +124,21 @@ def split(labels: Sequence[str], task: TrainingTask) -> tuple[list[int], list[in
     return sorted(parts[0].tolist()), sorted(parts[1].tolist())
 
 
+def _width(feature: Feature, column: Sequence[Value], algorithm: Algorithm) -> int:
+    match feature.type:
+        case "number":
+            return 1
+        case "category":
+            return len(set(column))
+        case "text":  # about as many as it has words, unless the classifier needs all
+            return texts.WIDTH // (1 if algorithm not in pipelines.SPARSE else 100)
+
+
 def _check_size(task: TrainingTask, seen: Labelled) -> None:
     width = 0
     for feature, column in zip(task.features, seen.columns, strict=True):
-        found = len(set(column)) if feature.type == "category" else 1
-        if found > MOST_CATEGORIES:
+        found = _width(feature, column, task.pipeline.algorithm)
+        if feature.type == "category" and found > MOST_CATEGORIES:
             raise TaskImpossible(f"the column {feature.name!r} has {found} categories; at most {MOST_CATEGORIES}")
         width += found
     if width * len(seen.labels) > MOST_CELLS:

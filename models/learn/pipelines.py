@@ -1,7 +1,8 @@
 """From a pipeline as people describe it to scikit-learn's, and what is wrong with the description.
 
 Numbers: missing ones become the median, then mean 0 and deviation 1. Categories: one column of zeros and ones for each
-that was seen, all zeros for one that was not; missing is a category. Then the classifier.
+that was seen, all zeros for one that was not; missing is a category. Texts: the weights of their words and of parts
+of these (`models.learn.texts`). Then the classifier.
 """
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # scikit-learn has no types
@@ -25,6 +26,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from domain.pipeline import Algorithm, Feature, Parameter, Pipeline
+from models.learn.texts import text_steps
 
 NO_CATEGORY: Final = ""
 """What a missing category is called."""
@@ -41,6 +43,9 @@ _DEFAULTS: Final[dict[Algorithm, dict[str, Parameter]]] = {
     "logistic_regression": {"max_iter": 1_000},  # 100 are not enough for many data sets
     "random_forest": {"n_jobs": 1},
 }
+SPARSE: Final[frozenset[Algorithm]] = frozenset({"logistic_regression", "decision_tree", "random_forest"})
+"""Those that can leave out the words which a text does not have; the others need a number for each."""
+
 _SEEDED: Final = frozenset(_CLASSES) - {"naive_bayes"}
 
 _Share = Annotated[float, Meta(gt=0, le=1)]
@@ -110,16 +115,23 @@ _COMBINED: Final = {"logistic_regression": {"max_iter": 1}, "random_forest": {"n
 
 def build(pipeline: Pipeline, features: Sequence[Feature], seed: int) -> FittedPipeline:
     """Not fitted yet. It takes one column a feature, in their order: float64 when all are numbers, else objects
-    (float, nan when missing; str, None when missing)."""
+    (float, nan when missing; str, None when missing, or "" in a text)."""
     numbers = [position for position, feature in enumerate(features) if feature.type == "number"]
     categories = [position for position, feature in enumerate(features) if feature.type == "category"]
+    texts = [position for position, feature in enumerate(features) if feature.type == "text"]
     classify = ("classify", _classifier(pipeline.algorithm, pipeline.parameters, seed))
-    if not categories:
+    if not (categories or texts):
         return FittedPipeline([*_numeric_steps(), classify])
-    each = [("categories", FittedPipeline(_categorical_steps()), categories)]
+    each: list[tuple[str, FittedPipeline, Any]] = []
     if numbers:
-        each = [("numbers", FittedPipeline(_numeric_steps()), numbers), *each]
-    return FittedPipeline([("columns", ColumnTransformer(each, sparse_threshold=0)), classify])
+        each.append(("numbers", FittedPipeline(_numeric_steps()), numbers))
+    if categories:
+        each.append(("categories", FittedPipeline(_categorical_steps()), categories))
+    for position in texts:
+        each += [(f"{name} {position}", FittedPipeline(steps), position) for name, steps in text_steps().items()]
+    sparse = 1 if texts and pipeline.algorithm in SPARSE else 0
+    steps: list[tuple[str, Any]] = [("columns", ColumnTransformer(each, sparse_threshold=sparse)), classify]
+    return FittedPipeline(steps)
 
 
 def _numeric_steps() -> list[tuple[str, Any]]:

@@ -97,17 +97,19 @@ async def _task(sources: Sources, version: model.Version) -> TrainingTask:
 
 def thresholds_for(monitoring: Monitoring, features: tuple[Feature, ...]) -> Thresholds:
     numeric = sum(feature.type == "number" for feature in features)
-    return thresholds(monitoring, numeric, len(features) - numeric)
+    return thresholds(monitoring, numeric, sum(feature.type == "category" for feature in features))
 
 
 def _stored(inputs: _Inputs) -> bytes:
     task = inputs.task
     rows, _ = from_parquet(inputs.data)
+    # Hardly a text comes twice: their distribution says nothing. What the model makes of them is compared all the same.
+    compared = [each for each in task.features if each.type != "text"]
     columns: Columns = {
         each.name: rows[each.name] if each.type == "number" else [category(value) for value in rows[each.name]]
-        for each in task.features
+        for each in compared
     }
-    kinds: Kinds = {each.name: each.type for each in task.features}
+    kinds: Kinds = {each.name: each.type for each in compared}
     try:
         held_out = holdout(task, inputs.data)
     except TaskImpossible as error:

@@ -23,7 +23,7 @@ _NAMED: Final = 100
 
 _Number: TypeAlias = float | None
 _Category: TypeAlias = Annotated[str, Meta(min_length=1, max_length=LONGEST)] | None
-_TYPES: Final[dict[ColumnType, Any]] = {"number": _Number, "category": _Category}
+_TYPES: Final[dict[ColumnType, Any]] = {"number": _Number, "category": _Category, "text": _Category}
 _GIVE_NULL: Final = "give null for a value that is not known"
 
 Row = list[Value]
@@ -101,11 +101,11 @@ def _fault(value: Any, kind: ColumnType) -> str | None:
             return None
         case ((bool() | int() | float()), _):
             return None if _is_finite(value) else f"is not finite: {_GIVE_NULL}"
-        case str(), "category":
+        case str(), ("category" | "text"):
             return _text_fault(value)
         case _, "number":
             return "must be a number, or null"
-        case _, "category":
+        case _, ("category" | "text"):
             return "must be text, or null"
 
 

@@ -19,7 +19,7 @@ from eventstore.envelope import Envelope, encode
 
 HOME = Path(__file__).parent
 
-_TEXTS = ("text", "/text", "TEXT", "1", "http://127.0.0.1:8000/text", "text.1", "a" * 64)
+_TEXTS = ("text", "/text", "TEXT", "1", "http://127.0.0.1:8000/text", "text.1", "a" * 64, "en", "DE")
 
 
 def golden_file(type: str, version: int) -> Path:
@@ -74,8 +74,10 @@ def _sample(kind: inspect.Type) -> Any:
             return _sample(next(each for each in types if not isinstance(each, inspect.NoneType)))
         case inspect.DictType(key_type=key, value_type=value):
             return {_sample(key): _sample(value)}
-        case inspect.ListType(item_type=item) | inspect.VarTupleType(item_type=item) | inspect.SetType(item_type=item):
+        case inspect.ListType(item_type=item) | inspect.SetType(item_type=item):
             return [_sample(item)]
+        case inspect.VarTupleType(item_type=item, min_length=least):
+            return [_sample(item)] * max(1, least or 1)
         case inspect.FrozenSetType(item_type=item):
             return [_sample(item)]
         case inspect.TupleType(item_types=items):

@@ -1,0 +1,1 @@
+"""What chasing an answer needs from libraries."""

@@ -1,0 +1,150 @@
+"""Rules that people write, and what is known of what they did."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from domain.automation import (
+    Carried,
+    Command,
+    DatabasePoller,
+    FileWatcher,
+    Fire,
+    Fired,
+    GiveCommand,
+    Known,
+    Pause,
+    Paused,
+    ProcessDocument,
+    Register,
+    Registered,
+    Remove,
+    Removed,
+    Resume,
+    Resumed,
+    Scheduler,
+    SendAlert,
+    automation,
+)
+from tests.scenario import Scenario
+
+SCANS = FileWatcher("/in", "*.pdf")
+ORDERS = DatabasePoller("ORDERS_URL", "SELECT id FROM orders WHERE id > nullif($1::text, '')::int ORDER BY id", "id")
+NIGHTLY = Scheduler("0 2 * * *", "Europe/Berlin")
+KEEP = (ProcessDocument("scans"),)
+TELL = (SendAlert("ALERTS", "{file} has come"), GiveCommand("organization.register", data={"name": "{name}"}))
+DONE = (Carried("process_document", "done", "r-1"),)
+REGISTERED = Registered("Scans", SCANS, KEEP)
+
+
+def rule() -> Scenario:
+    return Scenario(automation)
+
+
+class TestARule:
+    def test_is_registered(self) -> None:
+        rule().when(Register(SCANS, KEEP, "Scans")).then(REGISTERED)
+
+    def test_that_is_registered_again_just_so_changes_nothing(self) -> None:
+        rule().given(REGISTERED).when(Register(SCANS, KEEP, "Scans")).nothing_happens()
+
+    @pytest.mark.parametrize(
+        ("command", "event"),
+        [
+            (Register(SCANS, TELL, "Scans"), Registered("Scans", SCANS, TELL)),
+            (Register(NIGHTLY, KEEP, "Scans"), Registered("Scans", NIGHTLY, KEEP)),
+            (Register(SCANS, KEEP, "Post"), Registered("Post", SCANS, KEEP)),
+        ],
+    )
+    def test_is_replaced(self, command: Command, event: Registered) -> None:
+        rule().given(REGISTERED).when(command).then(event)
+
+    def test_is_paused_and_resumed_once(self) -> None:
+        rule().given(REGISTERED).when(Pause("inventory")).then(Paused("inventory"))
+        rule().given(REGISTERED, Paused("inventory")).when(Pause("again")).nothing_happens()
+        rule().given(REGISTERED, Paused("inventory")).when(Resume()).then(Resumed())
+        rule().given(REGISTERED).when(Resume()).nothing_happens()
+
+    def test_is_removed_and_then_can_only_be_registered_anew(self) -> None:
+        rule().given(REGISTERED).when(Remove()).then(Removed())
+        for command in (Pause(), Resume(), Remove()):
+            rule().given(REGISTERED, Removed()).when(command).refused("automation_removed")
+        rule().given(REGISTERED, Removed()).when(Register(SCANS, KEEP, "Scans")).then(REGISTERED)
+
+    @pytest.mark.parametrize("command", [Pause(), Resume(), Remove(), Fire("1", "a file", DONE)])
+    def test_that_nobody_registered_is_not_found(self, command: Command) -> None:
+        rule().when(command).refused("automation_not_found")
+
+    def test_stays_paused_when_it_is_replaced_but_not_when_it_begins_anew(self) -> None:
+        other = Registered("Scans", SCANS, TELL)
+        assert not known(REGISTERED, Paused(""), other).active
+        assert known(REGISTERED, Paused(""), Removed(), other).active
+
+
+class TestWhatOccurs:
+    def test_is_told_with_what_was_done(self) -> None:
+        rule().given(REGISTERED).when(Fire("1", "/in/a.pdf", DONE)).then(Fired("1", "/in/a.pdf", DONE, None))
+
+    def test_is_told_once(self) -> None:
+        rule().given(REGISTERED, Fired("1", "/in/a.pdf", DONE, None)).when(Fire("1", "", DONE)).nothing_happens()
+
+    @pytest.mark.parametrize("meanwhile", [Paused(""), Removed()])
+    def test_is_told_even_if_the_rule_was_stopped_meanwhile(self, meanwhile: Paused | Removed) -> None:
+        """It was done: the record must not say otherwise."""
+        rule().given(REGISTERED, meanwhile).when(Fire("1", "a", DONE)).then(Fired("1", "a", DONE, None))
+
+    def test_moves_the_cursor_and_what_has_none_leaves_it(self) -> None:
+        state = known(Registered("", ORDERS, KEEP), Fired("1", "", DONE, "17"), Fired("2", "", DONE, None))
+        assert state.cursor == "17"
+
+    def test_is_remembered_for_a_while(self) -> None:
+        state = known(REGISTERED, *(Fired(str(number), "", DONE, None) for number in range(80)))
+        assert state.latest == tuple(str(number) for number in range(30, 80))
+
+
+class TestTheCursor:
+    def test_stays_when_only_the_actions_or_the_pace_change(self) -> None:
+        slower = msgspec.structs.replace(ORDERS, every=60.0)
+        state = known(Registered("", ORDERS, KEEP), Fired("1", "", DONE, "17"), Registered("", slower, TELL))
+        assert (state.cursor, state.trigger.every, state.actions) == ("17", 60.0, TELL)
+
+    @pytest.mark.parametrize("trigger", [msgspec.structs.replace(ORDERS, query="SELECT $1::text AS id"), NIGHTLY])
+    def test_begins_anew_with_another_trigger(self, trigger: DatabasePoller | Scheduler) -> None:
+        state = known(Registered("", ORDERS, KEEP), Fired("1", "", DONE, "17"), Registered("", trigger, KEEP))
+        assert (state.cursor, state.latest) == (None, ("1",))
+
+    def test_is_not_moved_by_what_another_trigger_still_had_under_way(self) -> None:
+        given = Registered("", ORDERS, KEEP), Registered("", NIGHTLY, KEEP)
+        rule().given(*given).when(Fire("9", "row", DONE, "17", triggers=1)).then(Fired("9", "row", DONE, None))
+        rule().given(*given).when(Fire("9", "moment", DONE, "17", triggers=2)).then(Fired("9", "moment", DONE, "17"))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"trigger": {"type": "file_watcher", "path": "in"}, "actions": [{"type": "process_document", "source": "s"}]},
+        {"trigger": {"type": "file_watcher", "path": "/in"}, "actions": []},
+        {"trigger": {"type": "file_watcher", "path": "/in", "evry": 1}, "actions": [{"type": "x"}]},
+        {"trigger": {"type": "time_scheduler", "cron": "* * * * *"}, "actions": [{"type": "send_alert", "text": "a"}]},
+        {
+            "trigger": {
+                "type": "database_poller",
+                "database": "postgresql://ann:secret@host",
+                "query": "q",
+                "cursor": "i",
+            },
+            "actions": [{"type": "process_document", "source": "s"}],
+        },
+    ],
+)
+def test_what_is_no_rule_is_no_command(document: dict[str, object]) -> None:
+    """Nor are secrets: they stand in variables."""
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"type": "automation.register", **document}, Register)
+
+
+def known(*events: object) -> Known:
+    state = automation.fold(events)  # type: ignore[arg-type]
+    assert isinstance(state, Known)
+    return state
