@@ -44,7 +44,9 @@ async def resolve(decider: Decider[Any, Any, Any], id: str, command: Any, load: 
     if isinstance(command, model.Register) and len(id) > _LONGEST_ID:
         return _too_long("model")
     if isinstance(command, model.Retrain):
-        return await _training(id, command, load)
+        return await _training(id, command, command.trigger, load)
+    if isinstance(command, model.AskForTraining):
+        return await _training(id, model.Retrain(reason=command.reason), command.trigger, load)
     if isinstance(command, feature.Define) and id == _VALUES:
         return Refusal("name_reserved", f"{_VALUES!r} stands for the values of all features")
     if isinstance(command, feature.Derive):
@@ -79,7 +81,7 @@ async def _deployment_request(id: str, request: deployment.Request, load: Load) 
 
 async def _pipeline_faults(described: Pipeline) -> list[str]:
     def faults() -> list[str]:
-        from models import pipelines  # scikit-learn takes seconds to import: not before there is a model
+        from models.learn import pipelines  # scikit-learn takes seconds to import: not before there is a model
 
         return pipelines.faults(described)
 
@@ -90,7 +92,7 @@ def _too_long(what: str) -> Refusal:
     return Refusal("id_too_long", f"the id of a {what} has at most {_LONGEST_ID} characters: others grow from it")
 
 
-async def _training(id: str, command: model.Retrain, load: Load) -> list[Part] | Refusal:
+async def _training(id: str, command: model.Retrain, trigger: model.Trigger, load: Load) -> list[Part] | Refusal:
     """The model's one place for a training is reserved in the same write."""
     known = await load(model.model, id)
     if isinstance(known, model.Unknown):
@@ -103,7 +105,7 @@ async def _training(id: str, command: model.Retrain, load: Load) -> list[Part] |
     opened = experiment.Open(
         id,
         version,
-        command.trigger,
+        trigger,
         command.reason,
         known.features,
         known.target,
