@@ -7,7 +7,7 @@ from domain.model_policy import ModelPolicy, Training
 from domain.pipeline import Pipeline
 from eventstore.blobs import BUCKET, OBSERVED
 from models.data.tables import from_parquet
-from models.observe.assembling import LabelledRows
+from models.observe.assembling import LabelledRows, TooFew
 from models.observe.drift_replay import steps
 from models.observe.observed import LABEL
 from sagacity.initialising import initialise_server
@@ -121,4 +121,4 @@ async def test_a_dataset_is_assembled_of_the_rows_that_are_there(log_url):
     assert (whole.dataset.samples, whole.first, whole.last) == (100, 21, 120)
     assert (some.dataset.samples, some.first, some.last) == (60, 61, 120)
     assert from_parquet(some.dataset.content)[0]["y"] == labels[60:]
-    assert too_few is None
+    assert too_few == TooFew(30)
