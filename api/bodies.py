@@ -107,6 +107,13 @@ def where_malformed(raw: bytes, error: msgspec.DecodeError) -> str:
     return f"JSON is malformed: half a surrogate pair (byte {lone.start()})" if lone else text
 
 
+def faults_of_shape(validator: jsonschema.Draft202012Validator, document: Any) -> Iterator[Fault]:
+    """As the schema's rules come; each found when it is asked for."""
+    errors: Iterator[Any] = validator.iter_errors(document)  # pyright: ignore[reportUnknownMemberType]
+    for error in errors:
+        yield Fault("".join(f"/{part}" for part in error.absolute_path), str(error.message)[:300])
+
+
 def _all_wrong(raw: bytes, routes: Mapping[str, Route], error: msgspec.ValidationError) -> Exception:
     """The slow path: what is wrong may be followed by what is not even JSON."""
     try:
@@ -118,11 +125,7 @@ def _all_wrong(raw: bytes, routes: Mapping[str, Route], error: msgspec.Validatio
 
 def _all_faults(document: Any, routes: Mapping[str, Route]) -> list[Fault]:
     """Of the envelope, of the ids, and of the data as far as the type says what it must be."""
-    errors: Iterator[Any] = _shape.iter_errors(document)  # pyright: ignore[reportUnknownMemberType]
-    faults = [
-        Fault("".join(f"/{part}" for part in error.absolute_path), str(error.message)[:300])
-        for error in sorted(errors, key=lambda error: [str(part) for part in error.absolute_path])
-    ]
+    faults = sorted(faults_of_shape(_shape, document), key=lambda fault: fault.where)
     if not isinstance(document, dict):
         return faults
     return faults + _inner_faults(cast(dict[str, Any], document), routes)

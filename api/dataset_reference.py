@@ -10,7 +10,8 @@ from api.links import API, path_of
 from api.problems import CONTENT_TYPE, STANDARD
 from api.registering import DatasetAnswer
 from api.schemas import LINKS, Document, list_of, page_example, ref, structure
-from api.uploads import FORM, FORMATS
+from api.uploads import FORM
+from models.data.formats import MEDIA_TYPES
 
 STRUCTS: Final = (DatasetAnswer, Generate)
 
@@ -35,7 +36,7 @@ _FILES: Final = {
 
 def describe_datasets(paths: Document) -> None:
     upload, generate = paths[f"{API}/datasets"]["post"], paths[f"{API}/datasets/generate"]["post"]
-    upload["requestBody"] = {"required": True, "content": {kind: _file(kind) for kind in (*FORMATS, FORM)}}
+    upload["requestBody"] = {"required": True, "content": {kind: _file(kind) for kind in (*MEDIA_TYPES, FORM)}}
     asked = {"schema": ref("Generate"), "example": {"samples": 1000, "seed": 7}}
     generate["requestBody"] = {"required": True, "content": {_JSON: asked}}
     for operation, path in ((upload, f"{API}/datasets"), (generate, f"{API}/datasets/generate")):

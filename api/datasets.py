@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import jsonschema
@@ -16,14 +16,14 @@ from litestar import Request, Response, Router, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, QueryParameter
 
-from api.bodies import check_kind, check_text, where_malformed
+from api.bodies import check_kind, check_text, faults_of_shape, where_malformed
 from api.callers import caller_of, span_of
 from api.links import link, path_of
 from api.problems import BodyRefused, NotFound
 from api.queries import Limit, check_accept, check_id
 from api.registering import CATEGORY, Wanted, check_wanted, known, register
 from api.services import Services
-from api.uploads import LARGEST, Upload, read_upload
+from api.uploads import LARGEST, Places, Upload, read_upload
 from api.waiting import LAST_POSITION, MinPosition, Wait, log_reached
 from domain.dataset import Id, Name
 from domain.pipeline import Parameter
@@ -36,6 +36,10 @@ from models.data.tables import TableInvalid, read_rows
 
 _AT_ONCE: Final = 2
 """Tables in work at a time: each takes several times the memory of its file."""
+
+_BODIES: Final = 4
+_WAITING: Final = 16
+"""Uploads whose files are in memory at a time, and that wait for this. More are answered 503."""
 
 _AT_HAND: Final = 64 * 1024 * 1024
 """Bytes of files that were looked into last: who turns pages comes again."""
@@ -62,6 +66,7 @@ _shape = jsonschema.Draft202012Validator(msgspec.json.schema(Generate))
 
 def dataset_router(services: Services) -> Router:
     at_once, recent = asyncio.Semaphore(_AT_ONCE), RecentBlobs(_AT_HAND)
+    places = Places(_BODIES, _WAITING)
 
     @post(
         "/datasets",
@@ -76,11 +81,12 @@ def dataset_router(services: Services) -> Router:
         with span_of(request.headers, "dataset.upload") as span:
             caller, key = caller_of(request.headers, span), request.headers.get("idempotency-key")
             check_wanted(id, name, key)
-            file = await read_upload(request)
-            async with at_once:
-                rows, metadata = await asyncio.to_thread(_read, file)
-            wanted = Wanted(id, name or file.file_name or None, target, "upload", metadata, key)
-            return await register(services, wanted, rows, caller)
+            async with places.one(request):
+                file = await read_upload(request)
+                async with at_once:
+                    rows, metadata = await asyncio.to_thread(_read, file)
+                wanted = Wanted(id, name or file.file_name or None, target, "upload", metadata, key)
+                return await register(services, wanted, rows, caller)
 
     @get("/datasets/{id:str}/samples", summary="Rows of a dataset", operation_id="samples_of_dataset")
     async def samples(
@@ -158,10 +164,5 @@ def _asked(kind: str | None, raw: bytes) -> Generate:
     try:
         return msgspec.convert(document, Generate)
     except msgspec.ValidationError as error:
-        raise InvalidCommand(_faults(document) or [Fault("", str(error))]) from error
-
-
-def _faults(document: Any) -> list[Fault]:
-    errors: Iterator[Any] = _shape.iter_errors(document)  # pyright: ignore[reportUnknownMemberType]
-    found = [Fault("".join(f"/{part}" for part in error.absolute_path), str(error.message)[:300]) for error in errors]
-    return sorted(found, key=lambda fault: fault.where)
+        faults = sorted(faults_of_shape(_shape, document), key=lambda fault: fault.where)
+        raise InvalidCommand(faults or [Fault("", str(error))]) from error

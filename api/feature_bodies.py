@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import jsonschema
 import msgspec
 from msgspec import Meta
 
-from api.bodies import check_text, where_malformed
+from api.bodies import check_text, faults_of_shape, where_malformed
 from api.problems import BodyRefused
 from api.waiting import LAST_POSITION
 from domain.decider import ID
@@ -55,7 +54,7 @@ def read_values_body(raw: bytes) -> ValuesBody:
     try:
         return _decode(raw)
     except msgspec.ValidationError as error:
-        faults = list(islice(_faults(msgspec.json.decode(raw)), _NAMED))
+        faults = list(islice(faults_of_shape(_shape, msgspec.json.decode(raw)), _NAMED))
         raise InvalidCommand(faults or [Fault("", str(error))]) from error
     except msgspec.DecodeError as error:
         raise BodyRefused("malformed", 400, where_malformed(raw, error)) from error
@@ -74,9 +73,3 @@ def moments_of(body: ValuesBody, now: datetime) -> list[Moment]:
         return [Moment(each.entity_id, each.at.astimezone(UTC)) for each in given]
     except OverflowError as error:
         raise InvalidCommand([Fault("", "a time is out of range")]) from error
-
-
-def _faults(document: Any) -> Iterator[Fault]:
-    errors: Iterator[Any] = _shape.iter_errors(document)  # pyright: ignore[reportUnknownMemberType]
-    for error in errors:
-        yield Fault("".join(f"/{part}" for part in error.absolute_path), str(error.message)[:300])

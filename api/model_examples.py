@@ -198,7 +198,7 @@ ROWS: Final[Mapping[str, dict[str, Any]]] = {
         "id": "churn",
         "model_version": "1",
         "reference": _CONTENT,
-        "thresholds": {"samples": 30000.0, "errors_arl": 60000.0, "adwin_delta": 1e-05, "window_alpha": 0.0003},
+        "thresholds": {"samples": 30000.0, "errors_arl": 30000.0, "adwin_delta": 1e-05, "window_alpha": 0.0003},
         "policy_version": "drift/1 4f1d0c9b7a21",
         "since": _TIME,
         "holdout": {"rows": 300, "wrong": 39},

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, cast
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 import msgspec
 
@@ -17,11 +18,14 @@ from models.serve.rows import Row, RowsInvalid, pointer
 from models.serve.served import Answer, ServedVersion
 from models.serve.serving import Predictor
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 MAX_BYTES: Final = 16_000_000
 """Of a request."""
 
 _IN_THE_LOOP: Final = 50_000
-"""Bytes of a request that are read the slow way without a thread."""
+"""Bytes of a request that are read without a thread."""
 
 _MEMBERS: Final = ("model", "version", "features", "instances")
 
@@ -95,16 +99,17 @@ def answer_of(wanted: Wanted, answer: Answer) -> Prediction | PredictedInstances
 
 async def _quickly(predictor: Predictor, raw: bytes) -> Wanted:
     """Raises msgspec.DecodeError for whatever is not as it should be."""
-    body = _decode(raw)
+    body = await _read(_decode, raw, len(raw))
     single = bool(body.features)
     if single == bool(body.instances):
         raise msgspec.ValidationError(_EITHER.what)
     served = await predictor.version(body.model, body.version)
-    return Wanted(served, served.rows.one(body.features) if single else served.rows.many(body.instances), single)
+    rows = served.rows.one(body.features) if single else await _read(served.rows.many, body.instances, len(raw))
+    return Wanted(served, rows, single)
 
 
 async def _slowly(predictor: Predictor, raw: bytes) -> Wanted:
-    document = _document(raw) if len(raw) <= _IN_THE_LOOP else await asyncio.to_thread(_document, raw)
+    document = await _read(_document, raw, len(raw))
     faults = _faults(document)
     if not isinstance(document, dict) or any(fault.where in ("/model", "/version") for fault in faults):
         raise InvalidCommand(faults)
@@ -115,12 +120,17 @@ async def _slowly(predictor: Predictor, raw: bytes) -> Wanted:
         if single:
             rows = served.rows.one_of(body["features"], "/features")
         elif "instances" in body:
-            rows = served.rows.many_of(body["instances"], "/instances")
+            rows = await _read(partial(served.rows.many_of, where="/instances"), body["instances"], len(raw))
     except RowsInvalid as invalid:
         faults += [Fault(where, what) for where, what in invalid.faults]
     if faults:
         raise InvalidCommand(faults)
     return Wanted(served, rows, single)
+
+
+async def _read(how: Callable[[T], R], what: T, size: int) -> R:
+    """In a thread, where it takes long."""
+    return how(what) if size <= _IN_THE_LOOP else await asyncio.to_thread(how, what)
 
 
 def _document(raw: bytes) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -12,31 +14,19 @@ from litestar.exceptions import ClientException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
 from api.problems import BodyRefused
-from models.data.tables import Format
+from models.data.formats import ENDINGS, MEDIA_TYPES, Format
+from models.serve.errors import Overloaded
 
 LARGEST: Final = 64 * 1024 * 1024
 """Bytes of a body."""
 
 FORM: Final = "multipart/form-data"
-FORMATS: Final[Mapping[str, Format]] = {
-    "text/csv": "csv",
-    "application/vnd.apache.parquet": "parquet",
-    "application/x-parquet": "parquet",
-    "application/x-ndjson": "ndjson",
-}
-"""By content type."""
-
-_ENDINGS: Final[Mapping[str, Format]] = {
-    ".csv": "csv",
-    ".parquet": "parquet",
-    ".ndjson": "ndjson",
-    ".jsonl": "ndjson",
-}
-"""By the end of a file's name."""
-
 _UTF_8: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 _PATIENCE: Final = 2
 """How many times the largest body is taken in and forgotten before its sender is cut off."""
+
+_SLOWEST: Final = 300.0
+"""Seconds for a body to come in: until then it has a place that others wait for."""
 
 
 class Upload(NamedTuple):
@@ -47,20 +37,47 @@ class Upload(NamedTuple):
     file_name: str = ""
 
 
+class Places:
+    """So many uploads have one at a time; `waiting` more wait, without being read, in the order in which they came."""
+
+    def __init__(self, places: int, waiting: int) -> None:
+        self._free = asyncio.Semaphore(places)
+        self._room = waiting
+
+    @asynccontextmanager
+    async def one(self, request: Request[Any, Any, Any]) -> AsyncGenerator[None]:
+        """Raises Overloaded."""
+        if self._free.locked() and not self._room:
+            await _forget_the_rest(request)
+            raise Overloaded("too many uploads are waiting already")
+        self._room -= 1
+        try:
+            await self._free.acquire()
+        finally:
+            self._room += 1
+        try:
+            yield
+        finally:
+            self._free.release()
+
+
 async def read_upload(request: Request[Any, Any, Any]) -> Upload:
     """Raises BodyRefused: what is too large, of another kind, or no form with one file in it."""
     kind, parameters = request.content_type
     charset = parameters.get("charset", "utf-8")
-    if kind not in FORMATS and kind != FORM:
-        known = ", ".join((*FORMATS, FORM))
+    if kind not in MEDIA_TYPES and kind != FORM:
+        known = ", ".join((*MEDIA_TYPES, FORM))
         raise BodyRefused("unsupported-media-type", 415, f"{kind[:100]!r} is no table; known: {known}")
     if charset.lower() not in _UTF_8:
         raise BodyRefused("unsupported-media-type", 415, f"{charset[:100]!r} is not read; only UTF-8 is")
     try:
-        return await _from_form(request) if kind == FORM else Upload(await request.body(), FORMATS[kind])
+        async with asyncio.timeout(_SLOWEST):
+            return await _from_form(request) if kind == FORM else Upload(await request.body(), MEDIA_TYPES[kind])
     except RequestEntityTooLarge as error:
         await _forget_the_rest(request)
         raise BodyRefused("too-large", 413, f"at most {LARGEST} bytes") from error
+    except TimeoutError as error:
+        raise BodyRefused("too-slow", 408, f"the body did not come in within {_SLOWEST:g} s") from error
 
 
 async def _from_form(request: Request[Any, Any, Any]) -> Upload:
@@ -97,18 +114,20 @@ def _check_origin(headers: Mapping[str, str]) -> None:
 
 
 def _format_of(file_name: str) -> Format:
-    for ending, format in _ENDINGS.items():
+    for ending, format in ENDINGS.items():
         if file_name.lower().endswith(ending):
             return format
     raise BodyRefused(
-        "unsupported-media-type", 415, f"{file_name[:100]!r} does not end as a table does: {', '.join(_ENDINGS)}"
+        "unsupported-media-type", 415, f"{file_name[:100]!r} does not end as a table does: {', '.join(ENDINGS)}"
     )
 
 
 async def _forget_the_rest(request: Request[Any, Any, Any]) -> None:
     """Who is answered while still sending may see a broken connection instead of the answer."""
     size, more = 0, True
-    while more and size <= _PATIENCE * LARGEST:
-        message: Any = await request.receive()
-        size += len(message.get("body", b""))
-        more = message.get("more_body", False)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_SLOWEST):
+            while more and size <= _PATIENCE * LARGEST:
+                message: Any = await request.receive()
+                size += len(message.get("body", b""))
+                more = message.get("more_body", False)

@@ -24,7 +24,8 @@ from eventstore.tasks import end_tasks
 from projections.queries import ReadModels
 from projections.read_models import READ_MODELS
 from projections.runner import ProjectionRunner
-from sagacity.wiring import initialise_server, open_core
+from sagacity.initialising import initialise_server
+from sagacity.wiring import open_core
 
 LIBRARY_EVENTS = 3_000
 """The library's runner is far slower; rates are compared."""

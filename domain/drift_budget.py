@@ -13,6 +13,9 @@ DELTA_PER_RATE: Final = 1_000.0
 MOST_DELTA: Final = 0.05
 MOST_ALPHA: Final = 0.05
 _MOST_SAMPLES: Final = 1e15
+_DAY: Final = 86_400.0
+_TELLING: Final = 1_000
+_TOLERATED: Final = 2.0
 
 
 def thresholds(monitoring: Monitoring, numeric: int, categorical: int) -> Thresholds:
@@ -52,3 +55,20 @@ def thresholds(monitoring: Monitoring, numeric: int, categorical: int) -> Thresh
         adwin_delta=rounded(min(MOST_DELTA, DELTA_PER_RATE * rate / (2 * features))),
         window_alpha=rounded(min(MOST_ALPHA, windows * monitoring.window)),
     )
+
+
+def per_day(predictions: int, seconds: float) -> float:
+    """At the rate of the time since the beginning."""
+    return rounded(predictions * _DAY / max(seconds, 1.0))
+
+
+def rate_warning(expected: int, predictions: int, seconds: float) -> str | None:
+    """What becomes of the budget when `expected` per day are more than twice, or less than half, of those that have
+    come in the time; None also before a day has passed or 1,000 have come."""
+    rate = per_day(predictions, seconds)
+    if (predictions < _TELLING and seconds < _DAY) or expected / _TOLERATED <= rate <= expected * _TOLERATED:
+        return None
+    told = f"{rate:,.0f} predictions a day at the rate so far, {expected:,} are expected"
+    if rate > expected:
+        return f"{told}: there are {rate / expected:,.1f} times as many false alarms as the budget allows"
+    return f"{told}: drift is found later than the budget would allow"

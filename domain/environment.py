@@ -297,14 +297,8 @@ def evolve(state: State, event: Event) -> State:
             return _placed(state, stack_id, Placement(state.placement(stack_id).live, deployment_id))
         case RolloutSettled(stack_id, _, live), Known():
             return _placed(state, stack_id, Placement(live, None))
-        case TargetUnreachable(target, _, _, failures), Known():
-            known = structs.replace(state.circuits.get(target, Circuit()), failures=failures)
-            return structs.replace(state, circuits={**state.circuits, target: known})
-        case CircuitOpened(target, until), Known():
-            known = structs.replace(state.circuits.get(target, Circuit()), open_until=until)
-            return structs.replace(state, circuits={**state.circuits, target: known})
-        case CircuitClosed(target), Known():
-            return structs.replace(state, circuits=_without(state.circuits, target))
+        case ((TargetUnreachable() | CircuitOpened() | CircuitClosed()), Known()):
+            return structs.replace(state, circuits=circuits_after(state.circuits, event))
         case (
             (
                 Configured()
@@ -319,6 +313,20 @@ def evolve(state: State, event: Event) -> State:
             Unknown(),
         ):
             return state
+
+
+def circuits_after(
+    circuits: dict[str, Circuit], event: TargetUnreachable | CircuitOpened | CircuitClosed
+) -> dict[str, Circuit]:
+    """Those after the event; by target."""
+    known = circuits.get(event.target, Circuit())
+    match event:
+        case TargetUnreachable(target, _, _, failures):
+            return {**circuits, target: structs.replace(known, failures=failures)}
+        case CircuitOpened(target, until):
+            return {**circuits, target: structs.replace(known, open_until=until)}
+        case CircuitClosed(target):
+            return _without(circuits, target)
 
 
 def _placed(state: Known, stack_id: str, placement: Placement) -> Known:

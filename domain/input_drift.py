@@ -33,6 +33,11 @@ class _NumberColumn:
         self._values.append(numbers(values))
         return self._detector.see(self._values[-1])
 
+    def recall(self, values: Sequence[Value], left: int) -> None:
+        known = numbers(values)
+        self._detector.see(known)
+        self._values = [np.concatenate([*self._values, known])[-left:]] if left else []
+
     def compare(self) -> FeatureWindow:
         values = np.concatenate(self._values)
         self._values.clear()
@@ -47,6 +52,9 @@ class _CategoryColumn:
     def see(self, values: Sequence[Value]) -> list[Verdict]:
         self._values.extend(categories(values))
         return []
+
+    def recall(self, values: Sequence[Value], left: int) -> None:
+        self._values = [*self._values, *categories(values)][-left:] if left else []
 
     def compare(self) -> FeatureWindow:
         window = of_categories(self._reference, self._values)
@@ -85,6 +93,19 @@ class InputDetectors:
                 windows.append(window)
                 verdicts += drifted
         return tuple(windows), tuple(verdicts)
+
+    def recall(self, rows: Mapping[str, Sequence[Value]], predictions: Sequence[str]) -> None:
+        """Rows that were seen before, by other detectors with the same reference: what is seen next is as if they had
+        been seen by these. Windows that are over are not compared again.
+
+        Raises KeyError likewise.
+        """
+        self._at += len(predictions)
+        left = self._at % self._window
+        if self._predictions:
+            self._predictions.recall(predictions, left)
+        for name, column in self._features.items():
+            column.recall(rows[name], left)
 
     def _see(self, rows: Mapping[str, Sequence[Value]], predictions: Sequence[str]) -> list[Verdict]:
         """Within one window."""

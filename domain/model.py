@@ -19,6 +19,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=120)]
 Reason = Annotated[str, Meta(max_length=1000)]
 VersionNumber = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,8}$")]
 Trigger = Literal["command", "drift", "schedule"]
+"""What asked for a training."""
 Kind = Literal["shadow", "watch"]
 
 
@@ -49,7 +50,14 @@ class Retrain(Struct, frozen=True, forbid_unknown_fields=True, tag="model.retrai
     reason: Reason = ""
     pipeline: Pipeline | None = None
     seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
-    trigger: Trigger = "command"
+    trigger: Literal["command"] = "command"
+
+
+class AskForTraining(Struct, frozen=True, forbid_unknown_fields=True, tag="model.ask_for_training"):
+    """`Retrain`, as the observer gives it: nobody else can say that it was drift, or the schedule."""
+
+    trigger: Literal["drift", "schedule"]
+    reason: Reason
 
 
 class Promote(Struct, frozen=True, forbid_unknown_fields=True, tag="model.promote"):
@@ -74,9 +82,11 @@ class ReserveTraining(Struct, frozen=True, forbid_unknown_fields=True, tag="mode
 
 
 class ReleaseTraining(Struct, frozen=True, forbid_unknown_fields=True, tag="model.release_training"):
-    """The experiment has ended, however."""
+    """The experiment has ended, however. Refused when `version` is given and another one is in use: an experiment
+    whose version was rolled back in the last moment has not ended promoted."""
 
     experiment_id: Id
+    version: VersionNumber | None = None
 
 
 class Holdout(Struct, frozen=True):
@@ -253,6 +263,7 @@ Command = (
     Register
     | Configure
     | Retrain
+    | AskForTraining
     | Promote
     | RollBack
     | ReserveTraining
@@ -290,7 +301,7 @@ def decide(command: Command, state: State) -> tuple[Event, ...] | Refusal:
         case Configure(pipeline, policy), Known():
             changed = pipeline or state.pipeline, policy or state.policy
             return () if changed == (state.pipeline, state.policy) else (Configured(*changed),)
-        case Retrain(), Known():
+        case ((Retrain() | AskForTraining()), Known()):
             return Refusal("training_not_resolved", "a training begins with an experiment")
         case ((Promote() | RollBack()), Known()):
             return _by_hand(command, state)
@@ -371,8 +382,8 @@ def _reported(command: Reported, state: Known) -> tuple[Event, ...] | Refusal:
     match command:
         case ReserveTraining(experiment_id, version):
             return _reserve(experiment_id, version, state)
-        case ReleaseTraining(experiment_id):
-            return (TrainingReleased(experiment_id),) if state.training == experiment_id else ()
+        case ReleaseTraining(experiment_id, version):
+            return _release(experiment_id, version, state)
         case AddVersion(version):
             return () if version in state.versions else (VersionAdded(*structs.astuple(command)),)
         case StartComparison(experiment_id, kind, other):
@@ -383,9 +394,7 @@ def _reported(command: Reported, state: Known) -> tuple[Event, ...] | Refusal:
         case PromoteChallenger(experiment_id, version, champion, reason):
             if state.active == version:
                 return ()
-            if state.active != champion:
-                return Refusal("champion_changed", f"version {state.active} is in use, not {champion}")
-            return (Promoted(version, champion, experiment_id, reason),)
+            return _in_use_is(champion, state) or (Promoted(version, champion, experiment_id, reason),)
         case RestoreChampion(experiment_id, version, champion, reason):
             return (RolledBack(champion, version, experiment_id, reason),) if state.active == version else ()
         case DiscardVersion(version, reason):
@@ -400,6 +409,19 @@ def _reserve(experiment_id: str, version: str, state: Known) -> tuple[Event, ...
     if version != state.next_version:
         return Refusal("version_taken", f"the next version is {state.next_version}")
     return (TrainingReserved(experiment_id, version),)
+
+
+def _release(experiment_id: str, version: str | None, state: Known) -> tuple[Event, ...] | Refusal:
+    if state.training != experiment_id:
+        return ()
+    changed = _in_use_is(version, state) if version is not None else None
+    return changed or (TrainingReleased(experiment_id),)
+
+
+def _in_use_is(version: str | None, state: Known) -> Refusal | None:
+    if state.active == version:
+        return None
+    return Refusal("champion_changed", f"version {state.active} is in use, not {version}")
 
 
 def _compare(experiment_id: str, kind: Kind, other: str, state: Known) -> tuple[Event, ...] | Refusal:
@@ -452,6 +474,7 @@ model: Decider[Command, State, Event] = Decider(
     decide,
     evolve,
     internal=(
+        AskForTraining,
         ReserveTraining,
         ReleaseTraining,
         AddVersion,

@@ -35,7 +35,8 @@ class Gate(Struct, frozen=True, forbid_unknown_fields=True):
 
     `by`: on live traffic, in the shadow of the model in use, or on the rows held out of its training. It is discarded
     when it is worse, or still undecided after `labels` rows or `timeout`. `min_accuracy` is asked of it in any case,
-    on the holdout; so is being right more often than the most common class would be.
+    on the holdout; and with `beat_majority` that it is right more often than the most common class would be. Where
+    nearly all rows are of one class, even a useful version may not be.
     """
 
     by: Literal["shadow", "holdout"] = "shadow"
@@ -43,6 +44,7 @@ class Gate(Struct, frozen=True, forbid_unknown_fields=True):
     labels: Labels = 5_000
     timeout: Seconds = 7 * 86_400.0
     min_accuracy: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    beat_majority: bool = True
 
 
 class Watch(Struct, frozen=True, forbid_unknown_fields=True):

@@ -46,6 +46,8 @@ class Begin(Struct, frozen=True, forbid_unknown_fields=True, tag="monitor.begin"
     policy_version: str
     after: int
     """Predictions at or before this position of their stream are not of this version."""
+    turn: int = 0
+    """The version of the model's stream at which it came into use, or people changed how it is watched."""
 
 
 class ObserveInputs(Struct, frozen=True, forbid_unknown_fields=True, tag="monitor.observe_inputs"):
@@ -82,6 +84,7 @@ class ObserveOutcomes(Struct, frozen=True, forbid_unknown_fields=True, tag="moni
     content: Sha256 | None
     verdicts: tuple[Verdict, ...] = ()
     compared: Compared | None = None
+    wrong_of_version: int | None = None
 
 
 # Event tags are storage: never rename one that has been written.
@@ -97,6 +100,7 @@ class Began(Struct, frozen=True, tag="monitor.began"):
     thresholds: Thresholds
     policy_version: str
     after: int
+    turn: int = 0
 
 
 class InputsObserved(Struct, frozen=True, tag="monitor.inputs_observed"):
@@ -114,8 +118,9 @@ class InputsObserved(Struct, frozen=True, tag="monitor.inputs_observed"):
 
 class OutcomesObserved(Struct, frozen=True, tag="monitor.outcomes_observed"):
     """`labels_to` is the version of the last event with labels in this stream that was read. `rows` labelled
-    predictions, of which `wrong` were wrong; `of_version` of them by the version in use; `unmatched` labels are for
-    predictions that are not recorded (any more), or came a second time."""
+    predictions, of which `wrong` were wrong; `of_version` of them by the version in use, of which `wrong_of_version`
+    were wrong (None: an event from before that was told); `unmatched` labels are for predictions that are not recorded
+    (any more), or came a second time."""
 
     number: int
     version: str
@@ -125,6 +130,12 @@ class OutcomesObserved(Struct, frozen=True, tag="monitor.outcomes_observed"):
     of_version: int
     unmatched: int
     content: str | None
+    wrong_of_version: int | None = None
+
+    @property
+    def errors(self) -> int | None:
+        """Of the version in use; None where nobody can say."""
+        return self.wrong if self.rows == self.of_version else self.wrong_of_version
 
 
 class Judged(Struct, frozen=True, tag="monitor.judged"):
@@ -169,6 +180,8 @@ def decide(command: Command, state: State) -> tuple[Event, ...] | Refusal:
     match command, state:
         case RecordLabels(labels), _:
             return (LabelsRecorded(labels),)
+        case Begin(turn=turn), Watching() if turn < state.began.turn:
+            return Refusal("later_version_watched", f"version {state.began.version} came into use after this one")
         case Begin(), _:
             return (Began(*structs.astuple(command)),)
         case ((ObserveInputs() | ObserveOutcomes()), Idle()):
@@ -204,6 +217,7 @@ def _outcomes(command: ObserveOutcomes, state: Watching) -> tuple[Event, ...] | 
         command.of_version,
         command.unmatched,
         command.content,
+        command.wrong_of_version,
     )
     compared = (ComparisonJudged(state.comparisons + 1, command.compared),) if command.compared else ()
     return (seen, *_judged(command.verdicts, number, state), *compared)

@@ -93,19 +93,30 @@ class Watch:
     def see(self, figures: Sequence[float]) -> list[tuple[int, Cut]]:
         """Where it alarmed among these rows, counted from 0."""
         cuts: list[tuple[int, Cut]] = []
-        for index, figure in enumerate(figures):
-            self._rows += 1
-            self._total += figure
-            self._squares += figure * figure
-            self._recent.append(figure)
-            self._adwin.update(figure)
+        first = 0
+        while first < len(figures):
+            last = min(len(figures), first + CLOCK - self._rows % CLOCK)
+            self._add(figures[first:last])
             if self._rows % CLOCK == 0:
                 if self._adwin.drift_detected:
-                    cuts.append((index, self._cut()))
+                    cuts.append((last - 1, self._cut()))
                     self._begin()
                 else:
                     self._remember()
+            first = last
         return cuts
+
+    def _add(self, figures: Sequence[float]) -> None:
+        """Up to the next look. In a loop of its own, one figure after the other: a restart reads every row again, and
+        sums are the same to the last bit however rows are cut into calls."""
+        total, squares, update = self._total, self._squares, self._adwin.update
+        for figure in figures:
+            total += figure
+            squares += figure * figure
+            update(figure)
+        self._rows += len(figures)
+        self._total, self._squares = total, squares
+        self._recent.extend(figures)
 
     def _remember(self) -> None:
         """List number k has the sum at every look whose number is a multiple of 2 to the power of k."""

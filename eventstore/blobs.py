@@ -1,27 +1,47 @@
-"""Files by the hash of their content, in an object store beside the log: data sets, artifacts, observed rows.
+"""Files by the hash of their content, in two object stores beside the log. It refers to them by their SHA-256.
 
-What is stored says the same for ever; the same content is stored once. The log refers to it by its SHA-256.
+What must be kept is in BLOBS: data sets, artifacts, references. Observed rows are in OBSERVED, for a time. What is
+stored says the same for ever; the same content is stored once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
+from base64 import urlsafe_b64decode
+from binascii import Error as NotBase64
+from contextlib import suppress
+from datetime import datetime
 from io import BytesIO
-from typing import Final
+from typing import Any, Final, Literal
 
 from nats.errors import Error as NatsError
-from nats.js.api import ObjectStoreConfig
+from nats.js.api import ObjectInfo, ObjectStoreConfig
 from nats.js.client import JetStreamContext
 from nats.js.errors import BadRequestError, BucketNotFoundError, ObjectNotFoundError
 from nats.js.object_store import ObjectStore
 
 from eventstore.connection import Connection
+from eventstore.envelope import now
 from eventstore.errors import LogUnavailable
+from eventstore.streams import NO_STREAM, ask, error_code
 
+Bucket = Literal["BLOBS", "OBSERVED"]
 BUCKET: Final = "BLOBS"
+OBSERVED: Final = "OBSERVED"
+OBSERVED_FOR: Final = 90 * 86_400.0
+"""Seconds for which observed rows are kept."""
+
 LARGEST: Final = 256 * 1024 * 1024
 """Bytes of one blob: it is held in memory whole."""
+
+_FRESH: Final = 0.1
+"""Of the time for which a blob is kept: one that was stored earlier is stored again when it is put again."""
+
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
+_PAGE: Final = 100_000
+"""Subjects that the server names at a time."""
 
 _PATIENCE: Final = 10.0
 _SLOWEST: Final = 1_000_000
@@ -29,24 +49,40 @@ _SLOWEST: Final = 1_000_000
 
 
 class BlobMissing(Exception):
-    """Nothing with this hash is stored, or not all of it any more."""
+    """Nothing with this hash is stored (any more), or not all of it."""
 
 
 class BlobTooLarge(Exception):
     """More than LARGEST bytes."""
 
 
-async def create_blobs(connection: Connection, *, replicas: int = 1) -> None:
-    """Create the store if it is not there. Raises LogUnavailable."""
+class NoStore(LogUnavailable):
+    """This server was not initialised, or by an earlier version."""
+
+
+async def create_blobs(connection: Connection, *, replicas: int = 1, observed_for: float | None = None) -> None:
+    """Create the stores that are not there. `observed_for`: seconds for which observed rows are kept; not given, it is
+    OBSERVED_FOR for a new store, and left as it is otherwise. Raises LogUnavailable."""
     context: JetStreamContext = connection.jetstream()  # pyright: ignore[reportUnknownMemberType]
-    try:
-        await context.create_object_store(  # pyright: ignore[reportUnknownMemberType]
-            BUCKET, ObjectStoreConfig(bucket=BUCKET, replicas=replicas)
-        )
-    except BadRequestError:
-        await context.object_store(BUCKET)  # there already
-    except (NatsError, OSError, TimeoutError) as error:
-        raise LogUnavailable(f"the store of blobs was not created: {error}") from error
+    for bucket, ttl in ((BUCKET, None), (OBSERVED, observed_for or OBSERVED_FOR)):
+        try:
+            await context.create_object_store(  # pyright: ignore[reportUnknownMemberType]
+                bucket, ObjectStoreConfig(bucket=bucket, replicas=replicas, ttl=ttl)
+            )
+        except BadRequestError:
+            await context.object_store(bucket)  # there already
+        except (NatsError, OSError, TimeoutError) as error:
+            raise LogUnavailable(f"the store {bucket} was not created: {error}") from error
+    if observed_for is not None:
+        await _limit(connection, {"max_age": int(observed_for * 1e9)})
+
+
+async def _limit(connection: Connection, limits: dict[str, Any]) -> None:
+    found = (await _information(connection, OBSERVED))["config"]
+    if found | limits != found:
+        updated = await ask(connection, f"STREAM.UPDATE.OBJ_{OBSERVED}", found | limits)
+        if error_code(updated):
+            raise LogUnavailable(f"{OBSERVED}: {updated['error']['description']}")
 
 
 class Blobs:
@@ -54,50 +90,112 @@ class Blobs:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._store: ObjectStore | None = None
+        self._stores: dict[Bucket, ObjectStore] = {}
 
-    async def put(self, content: bytes) -> str:
+    async def put(self, content: bytes, bucket: Bucket = BUCKET) -> str:
         """Its SHA-256, in hexadecimal. Raises BlobTooLarge, LogUnavailable."""
         if len(content) > LARGEST:
             raise BlobTooLarge(f"{len(content)} bytes; at most {LARGEST}")
         hash = hashlib.sha256(content).hexdigest()
         try:
-            store = await self._opened()
-            if not await _has(store, hash):
+            store = await self._opened(bucket)
+            if not await _lasts(store, hash):
                 await store.put(hash, content)
         except (NatsError, OSError, TimeoutError) as error:
             raise LogUnavailable(f"a blob was not stored: {error}") from error
         return hash
 
     async def get(self, hash: str) -> bytes:
+        """From wherever it is. Raises BlobMissing, LogUnavailable."""
+        try:
+            return await self.get_from(BUCKET, hash)
+        except BlobMissing:
+            # Who was initialised by an earlier version has observed rows in BLOBS, and may have no other store yet.
+            with suppress(BlobMissing, NoStore):
+                return await self.get_from(OBSERVED, hash)
+            raise
+
+    async def get_from(self, bucket: Bucket, hash: str) -> bytes:
         """Raises BlobMissing, LogUnavailable."""
         try:
-            store = await self._opened()
-            content = BytesIO()
-            # nats-py waits for ever for parts that are gone, and joins them in quadratic time if it may.
-            async with asyncio.timeout(_PATIENCE + ((await store.get_info(hash)).size or 0) / _SLOWEST):
-                await store.get(hash, writeinto=content)
+            store = await self._opened(bucket)
+            info = await store.get_info(hash)
         except ObjectNotFoundError as error:
             raise BlobMissing(hash) from error
         except (NatsError, OSError, TimeoutError) as error:
+            raise LogUnavailable(f"the blob {hash} was not read: {error}") from error
+        content = BytesIO()
+        try:
+            # nats-py waits for ever for parts that are gone, and joins them in quadratic time if it may.
+            async with asyncio.timeout(_PATIENCE + (info.size or 0) / _SLOWEST):
+                await store.get(hash, writeinto=content)
+        except (NatsError, OSError, TimeoutError) as error:
+            if await self._is_cut(bucket, info):
+                raise BlobMissing(hash) from error
             raise LogUnavailable(f"the blob {hash} was not read: {error}") from error
         if (await asyncio.to_thread(hashlib.sha256, content.getbuffer())).hexdigest() != hash:
             raise BlobMissing(f"{hash} is stored as something else")
         return content.getvalue()
 
-    async def _opened(self) -> ObjectStore:
-        if self._store is None:
+    async def hashes(self, bucket: Bucket) -> list[str]:
+        """Of all that is stored there, in order. Raises NoStore, LogUnavailable."""
+        metadata = f"$O.{bucket}.M."
+        found: list[str] = []
+        while True:
+            subjects = await _subjects(self._connection, bucket, f"{metadata}>", len(found))
+            found += [_named(subject.removeprefix(metadata)) for subject in subjects]
+            if len(subjects) < _PAGE:
+                return sorted(filter(_HASH.fullmatch, found))
+
+    async def _is_cut(self, bucket: Bucket, info: ObjectInfo) -> bool:
+        """Its parts grow old before what tells of them. (Stored again meanwhile, they are others.)"""
+        parts = f"$O.{bucket}.C.{info.nuid}"
+        there = await _subjects(self._connection, bucket, parts)
+        return there.get(parts, 0) < (info.chunks or 0)
+
+    async def _opened(self, bucket: Bucket) -> ObjectStore:
+        if bucket not in self._stores:
             context: JetStreamContext = self._connection.jetstream()  # pyright: ignore[reportUnknownMemberType]
             try:
-                self._store = await context.object_store(BUCKET)
+                self._stores[bucket] = await context.object_store(bucket)
             except BucketNotFoundError as error:
-                raise LogUnavailable(f"there is no store {BUCKET}; `sagacity init` creates it") from error
-        return self._store
+                raise _no_store(bucket) from error
+        return self._stores[bucket]
 
 
-async def _has(store: ObjectStore, name: str) -> bool:
+async def _lasts(store: ObjectStore, hash: str) -> bool:
+    """Whether it is there, and stays for nearly as long as if it came now."""
     try:
-        await store.get_info(name)
+        info = await store.get_info(hash)
     except ObjectNotFoundError:
         return False
-    return True
+    ttl = (await store.status()).ttl
+    return not ttl or (now() - datetime.fromisoformat(str(info.mtime))).total_seconds() < _FRESH * ttl
+
+
+async def _subjects(connection: Connection, bucket: Bucket, wanted: str, offset: int = 0) -> dict[str, int]:
+    """Of the messages in a store, with their numbers; as many as the server names at a time."""
+    answer = await _information(connection, bucket, {"subjects_filter": wanted, "offset": offset})
+    return answer["state"].get("subjects") or {}
+
+
+async def _information(connection: Connection, bucket: Bucket, wanted: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Of the stream behind a store. Raises NoStore, LogUnavailable."""
+    answer = await ask(connection, f"STREAM.INFO.OBJ_{bucket}", wanted, timeout=30.0)
+    if error_code(answer) == NO_STREAM:
+        raise _no_store(bucket)
+    if error_code(answer):
+        raise LogUnavailable(f"{bucket}: {answer['error']['description']}")
+    return answer
+
+
+def _no_store(bucket: Bucket) -> NoStore:
+    return NoStore(f"there is no store {bucket}; `sagacity init` creates it")
+
+
+def _named(token: str) -> str:
+    """What an object is called; empty for what none is called."""
+    try:
+        return urlsafe_b64decode(token).decode()
+    except (NotBase64, UnicodeDecodeError):
+        return ""

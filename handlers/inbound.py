@@ -25,15 +25,14 @@ from eventstore.connection import INBOX, Connection
 from eventstore.envelope import recorded
 from eventstore.errors import EventStoreError, LogUnavailable, WriteTooLarge
 from eventstore.store import EventStore
-from eventstore.streams import ALREADY_THERE, ask, error_code
 from eventstore.subjects import category_filter
 from handlers.command import Caller, CommandRequest, Directive, Fault, InvalidCommand
 from handlers.command_handler import CommandHandler
+from handlers.inbound_stream import STREAM
 from handlers.text import nul_faults, one_line
 
 log = logging.getLogger(__name__)
 
-STREAM: Final = "INBOUND"
 RETRIED: Final = tag_of(inbound.Retried)
 ATTEMPT: Final = "Sagacity-Attempt"
 IDENTITY: Final = "Sagacity-Inbound"
@@ -87,21 +86,6 @@ class InvalidCloudEvent(Exception):
     def __init__(self, faults: list[Fault]) -> None:
         super().__init__("; ".join(f"{fault.where or '/'}: {fault.what}" for fault in faults))
         self.faults = tuple(faults)
-
-
-async def create_inbound_stream(connection: Connection, *, replicas: int = 1) -> None:
-    """Where events from outside are stored before anything is done with them. Raises LogUnavailable."""
-    config = {
-        "name": STREAM,
-        "subjects": ["in.>"],
-        "storage": "file",
-        "max_age": 90 * 24 * 3600 * 10**9,
-        "compression": "s2",
-        "num_replicas": replicas,
-    }
-    answer = await ask(connection, f"STREAM.CREATE.{STREAM}", config)
-    if error_code(answer) not in (0, ALREADY_THERE):
-        raise LogUnavailable(answer["error"]["description"])
 
 
 def parse(raw: bytes) -> CloudEvent:

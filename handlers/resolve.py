@@ -50,13 +50,13 @@ async def resolve(decider: Decider[Any, Any, Any], id: str, command: Any, load: 
     if isinstance(command, model.Register) and len(id) > _LONGEST_ID:
         return _too_long("model")
     if isinstance(command, model.Retrain):
-        return await _training(id, command, load)
+        return await _training(id, command, command.trigger, load)
+    if isinstance(command, model.AskForTraining):
+        return await _training(id, model.Retrain(reason=command.reason), command.trigger, load)
     if isinstance(command, record.Receive):
         return await received(id, command, load)
     if isinstance(command, source.Register) and len(id) > LONGEST_SOURCE:
-        return Refusal(
-            "id_too_long", f"the id of a source has at most {LONGEST_SOURCE} characters: others grow from it"
-        )
+        return _too_long("source", LONGEST_SOURCE)
     if isinstance(command, feature.Define) and id == _VALUES:
         return Refusal("name_reserved", f"{_VALUES!r} stands for the values of all features")
     if isinstance(command, feature.Derive):
@@ -102,7 +102,7 @@ def _too_long(what: str, longest: int = _LONGEST_ID) -> Refusal:
     return Refusal("id_too_long", f"the id of a {what} has at most {longest} characters: others grow from it")
 
 
-async def _training(id: str, command: model.Retrain, load: Load) -> list[Part] | Refusal:
+async def _training(id: str, command: model.Retrain, trigger: model.Trigger, load: Load) -> list[Part] | Refusal:
     """The model's one place for a training is reserved in the same write."""
     known = await load(model.model, id)
     if isinstance(known, model.Unknown):
@@ -115,7 +115,7 @@ async def _training(id: str, command: model.Retrain, load: Load) -> list[Part] |
     opened = experiment.Open(
         id,
         version,
-        command.trigger,
+        trigger,
         command.reason,
         known.features,
         known.target,

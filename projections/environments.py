@@ -62,15 +62,8 @@ def fold(row: Environment | None, event: Recorded, data: Any) -> Environment | N
             return structs.replace(changed, placements={**row.placements, **placed})
         case environment.RolloutSettled(stack_id, _, live):
             return structs.replace(changed, placements={**row.placements, stack_id: Placement(live, None)})
-        case environment.TargetUnreachable(target, _, _, failures):
-            known = structs.replace(row.circuits.get(target, Circuit()), failures=failures)
-            return structs.replace(changed, circuits={**row.circuits, target: known})
-        case environment.CircuitOpened(target, until):
-            known = structs.replace(row.circuits.get(target, Circuit()), open_until=until)
-            return structs.replace(changed, circuits={**row.circuits, target: known})
-        case environment.CircuitClosed(target):
-            closed = {name: circuit for name, circuit in row.circuits.items() if name != target}
-            return structs.replace(changed, circuits=closed)
+        case environment.TargetUnreachable() | environment.CircuitOpened() | environment.CircuitClosed():
+            return structs.replace(changed, circuits=environment.circuits_after(row.circuits, data))
         case _:
             return row
 

@@ -17,7 +17,7 @@ Environment = Literal["training", "holdout", "production"]
 
 
 class ModelMetric(Struct, frozen=True):
-    """In production, `error_rate` and `accuracy` are of the rows of one observation, if all are of that version;
+    """In production, `error_rate` and `accuracy` are of the rows of that version in one observation;
     `psi.<feature>` and `p_value.<feature>` compare a window of rows with the reference."""
 
     id: str
@@ -42,7 +42,7 @@ def tell(event: Recorded, data: Any) -> Iterator[ModelMetric]:
         case experiment.Evaluated(found):
             environment, (model_id, version) = "holdout", _version_of(event.stream.id)
             metrics = list(found.items())
-        case monitor.OutcomesObserved(_, version, _, rows, wrong, of_version) if rows and rows == of_version:
+        case monitor.OutcomesObserved(version=version, of_version=rows, errors=int(wrong)) if rows:
             metrics = [("error_rate", wrong / rows), ("accuracy", 1 - wrong / rows)]
         case monitor.InputsObserved(_, version):
             metrics = [each for window in data.windows for each in _compared(window)]

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from domain import monitor
+from domain import drift_budget, monitor
 from domain.drift import Kind, Method, Thresholds, Window
 from domain.model import Holdout
 from eventstore.envelope import Recorded
@@ -36,8 +36,8 @@ class DriftVerdict(Struct, frozen=True):
 
 class Monitor(Struct, frozen=True, kw_only=True):
     """The version that is watched, and what was seen of it since it is: `predictions`, and `outcomes`, labelled rows of
-    which `wrong` were wrong. Observations that hold rows of other versions, too, are not among these: it is not told
-    whose were wrong. `labels`, `unmatched` (of labels) and `verdicts` count since ever."""
+    that version of which `wrong` were wrong. `labels`, `unmatched` (of labels) and `verdicts` count since ever.
+    `rate_warning` says what it means for the budget when `predictions_per_day` are not as expected."""
 
     id: str
     model_version: str | None = None
@@ -48,6 +48,9 @@ class Monitor(Struct, frozen=True, kw_only=True):
     holdout: Holdout | None = None
     holdout_error_rate: float | None = None
     predictions: int = 0
+    predictions_per_day: float | None = None
+    expected_per_day: int | None = None
+    rate_warning: str | None = None
     outcomes: int = 0
     wrong: int = 0
     error_rate: float | None = None
@@ -63,6 +66,21 @@ class Monitor(Struct, frozen=True, kw_only=True):
 
 
 def fold(row: Monitor | None, event: Recorded, data: monitor.Event) -> Monitor:
+    return _rated(_folded(row, event, data))
+
+
+def _rated(row: Monitor) -> Monitor:
+    if row.since is None or row.expected_per_day is None or not row.predictions:
+        return row
+    seconds = (row.updated_at - row.since).total_seconds()
+    return structs.replace(
+        row,
+        predictions_per_day=drift_budget.per_day(row.predictions, seconds),
+        rate_warning=drift_budget.rate_warning(row.expected_per_day, row.predictions, seconds),
+    )
+
+
+def _folded(row: Monitor | None, event: Recorded, data: monitor.Event) -> Monitor:
     """Labels may come before anything is watched."""
     before = row or Monitor(id=event.stream.id, updated_at=event.time, version=0, position=0)
     now = structs.replace(before, updated_at=event.time, version=event.version, position=event.position)
@@ -83,9 +101,10 @@ def fold(row: Monitor | None, event: Recorded, data: monitor.Event) -> Monitor:
 
 
 def _counted(row: Monitor, data: monitor.OutcomesObserved) -> Monitor:
-    if not data.rows or data.of_version != data.rows:
+    """Where rows of other versions are among them, only if it was told whose were wrong."""
+    if not data.of_version or data.errors is None:
         return row
-    outcomes, wrong = row.outcomes + data.rows, row.wrong + data.wrong
+    outcomes, wrong = row.outcomes + data.of_version, row.wrong + data.errors
     return structs.replace(row, outcomes=outcomes, wrong=wrong, error_rate=wrong / outcomes)
 
 
@@ -101,6 +120,7 @@ def _began(row: Monitor, event: Recorded, data: monitor.Began) -> Monitor:
         since=event.time,
         holdout=holdout,
         holdout_error_rate=holdout.wrong / holdout.rows if holdout.rows else None,
+        expected_per_day=data.monitoring.expected_per_day,
         labels=row.labels,
         unmatched=row.unmatched,
         verdicts=row.verdicts,

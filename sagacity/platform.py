@@ -21,12 +21,12 @@ from sagacity.embedded.postgres import postgres_service
 from sagacity.embedded.probing import Probe
 from sagacity.embedded.service import Service
 from sagacity.embedded.supervisor import Supervisor, Tell
+from sagacity.initialising import initialise
 from sagacity.one_host import only_host
 from sagacity.passwords import without_passwords
 from sagacity.preflight import check_settings, needs_own_database
-from sagacity.roles import RoleSettings
+from sagacity.role_settings import RoleSettings
 from sagacity.settings import Settings
-from sagacity.wiring import initialise
 from sagas.targets.process import ProcessTarget
 from sagas.targets.splitter.haproxy_binary import BINARY
 
@@ -97,6 +97,7 @@ async def _start(
         retry_longest=settings.retry_longest,
         prediction_days=settings.prediction_days,
         prediction_bytes=settings.prediction_bytes,
+        observed_days=settings.observed_days,
         ready_file=str(directory.run / "roles.ready"),
         log_home="" if settings.nats_url else str(directory.path),
     )

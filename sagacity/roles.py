@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
-import msgspec
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
@@ -33,6 +32,7 @@ from projections.queries import ReadModels
 from projections.read_models import READ_MODELS
 from projections.runner import ProjectionRunner
 from sagacity.release_logs import LogsOfReleases
+from sagacity.role_settings import RoleSettings
 from sagacity.room import watch_room
 from sagacity.wiring import Core, observer, open_core, saga_runner, targets
 from sagas.rollout import RetryPolicy, TargetOf
@@ -42,31 +42,6 @@ log = logging.getLogger(__name__)
 
 _STAND_BY: Final = 5.0
 """Seconds until a projector without tables counts as ready too: it stands by, or waits for PostgreSQL."""
-
-
-class RoleSettings(msgspec.Struct, frozen=True):
-    """Where a process of roles finds the servers, and where it listens. Times are in seconds."""
-
-    roles: tuple[str, ...]
-    nats_url: str
-    database_url: str
-    process_host: str
-    host: str
-    port: int
-    log_level: str = "INFO"
-    retry_attempts: int = 6
-    retry_first: float = 0.2
-    retry_longest: float = 10.0
-    prediction_days: float = 30.0
-    prediction_bytes: int = 1024**3
-    """Predictions are kept for so long, and at most so many bytes of them."""
-    ready_file: str = ""
-    log_home: str = ""
-    """Where the log is kept, if on this machine."""
-
-    @property
-    def local_host(self) -> str:
-        return "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
 
 
 async def run_roles(settings: RoleSettings) -> None:
@@ -126,14 +101,14 @@ def _work(
         ready.append(sagas.ready.wait())
     if "worker" in settings.roles:
         work.append(run_inbound(settings.nats_url, Inbox(core.handler), core.store))
-        work.append(_observe(core))
+        work.append(_observe(settings, core))
     if settings.log_home:
         work.append(watch_room(core.store, Path(settings.log_home)))
     return work, ready
 
 
-async def _observe(core: Core) -> None:
-    await (await observer(core)).run()
+async def _observe(settings: RoleSettings, core: Core) -> None:
+    await (await observer(core, settings.observed_days * 86_400)).run()
 
 
 async def _api(settings: RoleSettings, core: Core, target_of: TargetOf, stop: asyncio.Event) -> None:

@@ -84,6 +84,7 @@ class Settings(BaseSettings):
     haproxy: Path | None = None
     prediction_days: Annotated[float, Field(ge=0.01, le=3660)] = 30.0
     prediction_bytes: Annotated[int, Field(ge=1_000_000, le=2**50)] = 1024**3
+    observed_days: Annotated[float, Field(ge=0.01, le=3660)] = 90.0
 
     @classmethod
     def settings_customise_sources(

@@ -21,14 +21,11 @@ from eventstore.blobs import Blobs, create_blobs
 from eventstore.catalogue import Catalogue
 from eventstore.connection import Connection, connect_to
 from eventstore.envelope import Context
-from eventstore.snapshots import create_snapshots
 from eventstore.store import EventStore, StreamWrite
-from eventstore.streams import create_log
 from handlers.command import Caller, Directive
 from handlers.command_handler import CommandHandler
-from handlers.inbound import create_inbound_stream
 from handlers.routes import routes_of
-from models.serve.predictions import Predictions, create_predictions
+from models.serve.predictions import Predictions
 from sagas.definition import SagaDefinition, Told
 from sagas.instance import Refusals, Tell
 from sagas.prometheus import PrometheusReader
@@ -36,7 +33,6 @@ from sagas.rollout import RetryPolicy, TargetOf, deployment_saga
 from sagas.runner import SagaRunner
 from sagas.targets.port import Target, TargetRefused
 from sagas.targets.process import ProcessTarget
-from sagas.timers import create_timers
 from sagas.training_steps import retraining_saga
 
 if TYPE_CHECKING:
@@ -45,25 +41,6 @@ if TYPE_CHECKING:
 
 def catalogue() -> Catalogue:
     return Catalogue(EVENTS)
-
-
-async def initialise(connection: Connection, *, replicas: int = 1) -> None:
-    """Create every stream Sagacity needs; those that are there are checked and left as they are."""
-    await create_log(connection, replicas=replicas)
-    await create_snapshots(connection, replicas=replicas)
-    await create_timers(connection, replicas=replicas)
-    await create_inbound_stream(connection, replicas=replicas)
-    await create_blobs(connection, replicas=replicas)
-    await create_predictions(connection, replicas=replicas)
-
-
-async def initialise_server(url: str) -> None:
-    """The same for whoever has no connection yet. Raises what `connect_to` raises, too."""
-    connection = await connect_to(url)
-    try:
-        await initialise(connection)
-    finally:
-        await connection.close()
 
 
 @dataclass(frozen=True)
@@ -109,8 +86,10 @@ def saga_definitions(core: Core, target_of: TargetOf, retries: RetryPolicy) -> S
     ]
 
 
-async def observer(core: Core) -> Observer:
-    """Of all models in use; what it finds out are commands of its own."""
+async def observer(core: Core, observed_for: float) -> Observer:
+    """Of all models in use; what it finds out are commands of its own. `observed_for`: seconds for which the rows are
+    kept from now on. Raises LogUnavailable."""
+    await create_blobs(core.connection, replicas=(await core.store.state()).replicas, observed_for=observed_for)
     # With the libraries of drift, which take seconds to import: meanwhile the process answers.
     observing = await asyncio.to_thread(import_module, "models.observe.observer")
 

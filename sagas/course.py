@@ -40,6 +40,14 @@ class Rollout(msgspec.Struct, frozen=True):
         return f"{self.environment_id}--{self.stack_id}"
 
     @property
+    def canary(self) -> Canary:
+        """Raises ValueError for another strategy: its plan has no step that needs one."""
+        strategy = declared(self.strategy)
+        if not isinstance(strategy, Canary):
+            raise ValueError(f"{self.deployment_id} is no canary")
+        return strategy
+
+    @property
     def targets(self) -> tuple[Target, ...]:
         return (self.target, *self.fallbacks)
 

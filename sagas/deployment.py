@@ -14,7 +14,7 @@ import msgspec
 from domain import canary, deployment, environment, saga
 from domain.deployment import Step
 from domain.environment import LiveRelease
-from domain.strategy import Canary, declared, kind_of
+from domain.strategy import declared, kind_of
 from eventstore.envelope import Recorded
 from sagas.course import UNDO, Action, Attempt, Rollout, actions, aftermath
 from sagas.definition import (
@@ -300,11 +300,3 @@ def _settle(rollout: Rollout, live: LiveRelease | None) -> Told:
         rollout.environment_id,
         environment.SettleRollout(rollout.stack_id, rollout.deployment_id, live),
     )
-
-
-def canary_of(rollout: Rollout) -> Canary:
-    """Raises ValueError for a rollout with another strategy: its plan has no step that needs one."""
-    strategy = declared(rollout.strategy)
-    if not isinstance(strategy, Canary):
-        raise ValueError(f"{rollout.deployment_id} is no canary")
-    return strategy

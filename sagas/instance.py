@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from domain import saga
 from eventstore.catalogue import tag_of
 from eventstore.envelope import Context, Recorded, StreamId, now
-from eventstore.errors import LogUnavailable, WrongVersion
+from eventstore.errors import LogUnavailable, WriteTooLarge, WrongVersion
 from eventstore.store import EventStore, StreamWrite
 from eventstore.tasks import end_tasks
 from sagas.definition import (
@@ -46,7 +46,7 @@ class Tell(Protocol):
     """Hands commands to their aggregates, in one atomic write with the saga's own events.
 
     `ids` are deterministic: the same decision in the same state gives the same commands. Raises Refusals, or
-    WrongVersion when the saga's stream has moved on, or LogUnavailable.
+    WrongVersion when the saga's stream has moved on, WriteTooLarge (nothing is written), or LogUnavailable.
     """
 
     async def __call__(
@@ -196,6 +196,12 @@ class Instance:
             except Refusals as refusal:
                 assert isinstance(self._state, saga.Running)
                 decision = self._definition.react(self._state, refusal.refused)
+                continue
+            except WriteTooLarge as error:
+                if not isinstance(self._state, saga.Running):
+                    raise
+                # Another attempt would come to the same: a person decides.
+                decision = Decision((saga.Paused(f"too large to be written: {error}"),))
                 continue
             return self._evolve(decision.events, context.time)
 

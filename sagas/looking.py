@@ -15,7 +15,6 @@ from domain.strategy import Canary
 from eventstore.envelope import now
 from sagas.course import Attempt
 from sagas.definition import Done, Perform, Told
-from sagas.deployment import canary_of
 from sagas.targets.port import Target
 
 log = logging.getLogger(__name__)
@@ -33,7 +32,7 @@ class MetricUnavailable(Exception):
 
 async def look(target: Target, attempt: Attempt, what: Perform, read_counters: ReadCounters, *, waiting: bool) -> Done:
     """After the analysis' interval. Raises the errors of the target port."""
-    canary = canary_of(attempt.rollout)
+    canary = attempt.rollout.canary
     await asyncio.sleep(max(canary.interval, _WAITING) if waiting else canary.interval)
     (epoch, mine, baseline), counters = await asyncio.gather(_arms(target, attempt), _counters(canary, read_counters))
     report = Look(now(), epoch, mine, baseline, counters)

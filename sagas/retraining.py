@@ -127,7 +127,7 @@ def _promote(retraining: Retraining, started: saga.StepStarted, told: tuple[Told
 def _conclude(retraining: Retraining) -> Decision:
     watched = retraining.requested.champion is not None
     reason = "in use; nothing spoke against it while it was watched" if watched else "in use; nothing was before it"
-    return Decision((saga.Completed(),), _ending(retraining, "promoted", reason))
+    return Decision((saga.Completed(),), _ending(retraining, "promoted", reason, retraining.requested.version))
 
 
 def _backward(state: saga.Running, retraining: Retraining, reason: str) -> Decision:
@@ -142,10 +142,13 @@ def _backward(state: saga.Running, retraining: Retraining, reason: str) -> Decis
     return Decision((saga.Compensated(),), (*discarded, *_ending(retraining, outcome, reason)))
 
 
-def _ending(retraining: Retraining, outcome: experiment.Outcome, reason: str) -> tuple[Told, ...]:
+def _ending(
+    retraining: Retraining, outcome: experiment.Outcome, reason: str, in_use: str | None = None
+) -> tuple[Told, ...]:
+    """With `in_use`, only if that version still is."""
     return (
         retraining.tell_experiment(experiment.Conclude(outcome, clipped(reason))),
-        retraining.tell_model(model.ReleaseTraining(retraining.experiment_id)),
+        retraining.tell_model(model.ReleaseTraining(retraining.experiment_id, in_use)),
     )
 
 

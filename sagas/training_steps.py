@@ -21,8 +21,8 @@ from eventstore.errors import LogUnavailable
 from eventstore.store import EventStore
 from models.data.tables import TableInvalid
 from models.learn import training
-from models.learn.assembling import Assembled, LabelledRows, wanted
 from models.learn.training import TrainingFailed, TrainingTask, TrainingTimedOut
+from models.observe.assembling import Assembled, LabelledRows, wanted
 from sagas.definition import Done, Exhausted, Outcome, Perform, Rejected, SagaDefinition, Stumbled, Told
 from sagas.experiment_course import Retraining, retraining_of
 from sagas.retraining import KIND, listens, plan, react
@@ -118,15 +118,14 @@ class _Work:
         if seen.rows is None and requested.champion is None:
             return Rejected(what, "no version was ever in use, so no prediction has a label: name a dataset")
         assembled = await self.rows.assemble(requested, seen)
-        if assembled is not None:
+        if isinstance(assembled, Assembled):
             content = await self.blobs.put(assembled.dataset.content)
             return Done(what, f"{assembled.dataset.samples} rows", _assembled(retraining, assembled, content))
-        needed = wanted(requested)
-        there = max(0, (seen.rows or 0) - needed.after)
-        part = 1 + _PARTS * there // needed.least
+        least, there = wanted(requested).least, assembled.rows
+        part = 1 + _PARTS * there // least
         if part <= state.attempts:
             return None
-        return Stumbled(what, part, self.look_again, f"{there} of {needed.least}")
+        return Stumbled(what, part, self.look_again, f"{there} of {least}")
 
     async def train(self, retraining: Retraining, what: Perform) -> Outcome:
         data = _dataset_of(retraining, await self._experiment(retraining))

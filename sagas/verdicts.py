@@ -48,7 +48,7 @@ def _judged(retraining: Retraining, evaluated: Evaluated) -> experiment.Decide |
     right = f"right on {accuracy:.1%} of {evaluated.holdout.rows} rows held out"
     if accuracy < rules.min_accuracy:
         return experiment.Decide("discard", f"{right}; at least {rules.min_accuracy:.1%} are asked for")
-    if accuracy <= evaluated.metrics["majority"]:
+    if rules.beat_majority and accuracy <= evaluated.metrics["majority"]:
         always = f"{evaluated.metrics['majority']:.1%}"
         return experiment.Decide("discard", f"{right}; always naming the most common class is right on {always}")
     if retraining.requested.champion is None:

@@ -42,6 +42,20 @@ def own_nats() -> Iterator[Servers]:
         servers.stop()
 
 
+@pytest.fixture(scope="module")
+def log_url() -> Iterator[str]:
+    """One log for all stories of a module, in a nats-server of its own."""
+    from sagacity.initialising import initialise_server
+
+    servers = Servers(1)
+    try:
+        servers.start()
+        asyncio.run(initialise_server(servers.url))
+        yield servers.url
+    finally:
+        servers.stop()
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     with running_postgres(tmp_path_factory.mktemp("postgres")) as server:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from domain import dataset
-from models.data.reading import Format, read
+from models.data.formats import Format
+from models.data.reading import read
 from models.data.statistics import described
 from models.data.tables import Columns, Kinds, arrow_of, written
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from models.data.csv_file import read_csv
 from models.data.faults import Faults
+from models.data.formats import Format
 from models.data.ndjson_file import read_ndjson
 from models.data.parquet_file import read_parquet
-
-Format = Literal["csv", "parquet", "ndjson"]
 
 _MARK: Final = b"\xef\xbb\xbf"
 

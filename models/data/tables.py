@@ -14,12 +14,12 @@ from domain.pipeline import ColumnType, Value
 from models.data.arrow import arrow, parquet
 from models.data.cells import CATEGORY, NUMBER, as_text, is_missing
 from models.data.faults import TableInvalid
-from models.data.reading import Format, read
+from models.data.formats import Format
+from models.data.reading import read
 from models.data.statistics import described
 
 __all__ = [
     "Columns",
-    "Format",
     "Kinds",
     "TableInvalid",
     "as_labels",

@@ -1,4 +1,8 @@
-"""When a model in use is to be trained again, and the command that asks for it. It has the same id whoever gives it."""
+"""When a model in use is to be trained again, and the command that asks for it. It has the same id whoever gives it.
+
+While a training is under way nothing is asked for. Drift that came meanwhile asks when it has ended and the version is
+still in use: once, as the model's record says which drift trainings were begun by.
+"""
 
 from __future__ import annotations
 
@@ -14,25 +18,42 @@ SOURCES: Final[dict[drift.Kind, Source]] = {"errors": "errors", "feature": "feat
 
 class Asked(NamedTuple):
     id: str
-    command: model.Retrain
+    command: model.AskForTraining
 
 
 def wanted(model_id: str, followed: Followed, judged: monitor.Judged | None, moment: datetime) -> tuple[Asked, ...]:
     """After drift, if there is any, and by schedule."""
-    drifted = after_drift(model_id, followed, judged) if judged is not None else None
+    drifted = _after_drift(model_id, followed, judged) if judged is not None else None
     at = due(followed)
     scheduled = _by_schedule(model_id, followed) if at is not None and at <= moment else None
     return tuple(each for each in (drifted, scheduled) if each is not None)
 
 
-def after_drift(model_id: str, followed: Followed, judged: monitor.Judged) -> Asked | None:
-    """None where the model's policy does not ask for it, or the version is in use no more."""
+def asks(followed: Followed, judged: monitor.Judged) -> bool:
+    """Not where the model's policy does not say so, or the version is in use no more."""
     known = followed.known
     if known is None or known.active != judged.version:
+        return False
+    return SOURCES[judged.verdict.kind] in known.policy.monitoring.retrain_on
+
+
+def later(judged: monitor.Judged, before: monitor.Judged | None) -> bool:
+    """In another observation than the verdict before: of one observation, the first one asks for all."""
+    if before is None:
+        return True
+    of, of_before = ((each.observation, each.verdict.kind == "errors") for each in (judged, before))
+    return judged.number > before.number and of != of_before
+
+
+def _after_drift(model_id: str, followed: Followed, judged: monitor.Judged) -> Asked | None:
+    """The version that it asks for is part of the id: when that number was taken by the training of somebody else, of
+    which this process had not heard, it is asked for again after that."""
+    known, name = followed.known, f"drift-{model_id}-{judged.number}-"
+    if known is None or known.training is not None or not asks(followed, judged):
         return None
-    if SOURCES[judged.verdict.kind] not in known.policy.monitoring.retrain_on:
+    if any(command.startswith(name) for command in followed.begun_by):
         return None
-    return Asked(f"drift-{model_id}-{judged.number}", model.Retrain(reason=in_words(judged.verdict), trigger="drift"))
+    return Asked(name + known.next_version, model.AskForTraining("drift", in_words(judged.verdict)))
 
 
 def due(followed: Followed) -> datetime | None:
@@ -48,7 +69,7 @@ def _by_schedule(model_id: str, followed: Followed) -> Asked | None:
     if known is None or rested is None:
         return None
     reason = f"{known.policy.retrain_every:g} s after {rested.time:%Y-%m-%d %H:%M:%S} UTC"
-    return Asked(f"schedule-{model_id}-{rested.version}", model.Retrain(reason=reason, trigger="schedule"))
+    return Asked(f"schedule-{model_id}-{rested.version}", model.AskForTraining("schedule", reason))
 
 
 def in_words(verdict: drift.Verdict) -> str:

@@ -18,6 +18,7 @@ from domain.decider import Refusal
 from domain.detectors import ErrorDetector, InputDetectors, Reference, thresholds
 from domain.drift_reference import Numbers
 from domain.model_policy import Monitoring
+from eventstore.blobs import BlobMissing
 from models.data.tables import Columns, from_parquet
 from models.observe import observations
 from models.observe.drift_policy import AS_RECORDED, Policy
@@ -53,21 +54,29 @@ async def steps(
     events: AsyncIterable[monitor.Event], get: Get, policy: Policy = AS_RECORDED, first: int = 1
 ) -> AsyncGenerator[Step]:
     """Of the events of one model's monitor, from the very first one on; observations of beginnings before `first` are
-    not looked at. Raises UnfoundedVerdict, and what `get` raises."""
+    not looked at. Where rows are kept no longer, what was observed after them in the same beginning (of inputs, or of
+    outcomes) is passed over. Raises UnfoundedVerdict, TableInvalid, and what `get` raises."""
     state: monitor.State = monitor.monitor.initial
     detectors: _Detectors | None = None
     pairs: dict[Comparison, gate.Pairs] = {}
+    cut: set[type[monitor.Event]] = set()
     async for written in _written_together(events):
         match written[0]:
             case monitor.Began() as began:
                 number = state.beginnings + 1 if isinstance(state, monitor.Watching) else 1
                 detectors = await _detectors(began, get, policy) if number >= first else None
+                cut = set()
             case monitor.InputsObserved() | monitor.OutcomesObserved() as observed:
-                if isinstance(state, monitor.Watching) and detectors is not None:
-                    columns = await _rows(observed.content, get)
-                    command = await asyncio.to_thread(detectors.observe, columns, written, state, pairs)
-                    decided = _decided(command, state)
-                    yield Step(state.beginnings, state.began, detectors.monitoring, written, decided)
+                if isinstance(state, monitor.Watching) and detectors is not None and type(observed) not in cut:
+                    try:
+                        columns = await _rows(observed.content, get)
+                    except BlobMissing:
+                        cut.add(type(observed))
+                    else:
+                        command = await asyncio.to_thread(detectors.observe, columns, written, state, pairs)
+                        yield Step(
+                            state.beginnings, state.began, detectors.monitoring, written, _decided(command, state)
+                        )
                 pairs.update((_key(each), each.judgement.pairs) for each in _comparisons(written))
             case monitor.Judged(number) | monitor.ComparisonJudged(number):
                 raise UnfoundedVerdict(f"verdict {number} follows from nothing on record")
@@ -139,6 +148,7 @@ class _Detectors:
             observed.content,
             observations.recorded_verdicts(self._errors.see(wrong)),
             self._judged(compared[0], rows, pairs) if compared else None,
+            sum(wrong) if observed.wrong_of_version is not None else None,
         )
 
     def _judged(

@@ -20,12 +20,14 @@ class Moment(NamedTuple):
 class Followed(NamedTuple):
     """`turn` is the event since which this version is watched in this way: it came into use, or people changed how it
     is to be watched. `comparing` is the one that began the comparison under way, `rested` the last one by which a
-    training ended or another version came into use."""
+    training ended or another version came into use. `begun_by` are the ids of the commands that trainings were begun by
+    since the version came into use."""
 
     state: model.State = model.Unknown()
     turn: Moment | None = None
     comparing: Moment | None = None
     rested: Moment | None = None
+    begun_by: tuple[str, ...] = ()
 
     @property
     def known(self) -> model.Known | None:
@@ -39,7 +41,9 @@ def follow(seen: Followed, event: Recorded, data: model.Event) -> Followed:
     seen = seen._replace(state=model.evolve(before, data))
     match data:
         case model.Promoted() | model.RolledBack():
-            return seen._replace(turn=moment, rested=moment)
+            return seen._replace(turn=moment, rested=moment, begun_by=())
+        case model.TrainingReserved():
+            return seen._replace(begun_by=(*seen.begun_by, event.envelope.causationid or ""))
         case model.Configured(policy=policy):
             changed = isinstance(before, model.Known) and policy.monitoring != before.policy.monitoring
             return seen._replace(turn=moment) if changed else seen
@@ -49,5 +53,5 @@ def follow(seen: Followed, event: Recorded, data: model.Event) -> Followed:
             return seen._replace(comparing=moment)
         case model.ComparisonEnded():
             return seen._replace(comparing=None)
-        case model.Registered() | model.TrainingReserved() | model.VersionAdded() | model.VersionDiscarded():
+        case model.Registered() | model.VersionAdded() | model.VersionDiscarded():
             return seen

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Final
 
 from domain import gate, model, monitor
-from eventstore.blobs import Blobs
+from eventstore.blobs import BlobMissing, Blobs
 from eventstore.envelope import Recorded, StreamId, recorded
 from eventstore.errors import LogUnavailable
 from eventstore.store import EventStore
@@ -22,6 +22,9 @@ from models.observe.following import Followed
 from models.observe.observing import Sources
 
 _PAGE: Final = 500
+_LATEST: Final = 64
+"""Events that are read at a time where those wanted are among many with labels, up to 10,000 in each."""
+
 _PATIENCE: Final = 10.0
 _BLOBS_AT_ONCE: Final = 8
 _ROWS: Final = 5_000
@@ -101,7 +104,7 @@ async def latest_outcomes(store: EventStore, model_id: str, version: int, rows: 
     """The contents of the latest observations that hold so many labelled rows (or all), oldest first."""
     contents: list[str] = []
     while version > 0 and rows > 0:
-        before = max(0, version - _PAGE)
+        before = max(0, version - _LATEST)
         stream = StreamId(monitor.monitor.category, model_id)
         for event in reversed(await store.load(stream, after_version=before, limit=version - before, latest=True)):
             match store.decode(event):
@@ -129,8 +132,20 @@ async def long_tables(blobs: Blobs, contents: Sequence[str]) -> AsyncGenerator[C
 
 
 async def tables(blobs: Blobs, contents: Sequence[str]) -> AsyncGenerator[Columns]:
-    """In order, some of them on their way while one is worked on. Raises BlobMissing, TableInvalid, LogUnavailable."""
-    coming: list[asyncio.Task[Columns]] = []
+    """In order. Raises BlobMissing, TableInvalid, LogUnavailable."""
+    async with aclosing(tables_kept(blobs, contents)) as found:
+        async for columns in found:
+            if columns is None:
+                raise BlobMissing("observed rows are kept no longer")
+            yield columns
+
+
+async def tables_kept(blobs: Blobs, contents: Sequence[str]) -> AsyncGenerator[Columns | None]:
+    """In order, some of them on their way while one is worked on; None for those that are kept no longer.
+
+    Raises TableInvalid, LogUnavailable.
+    """
+    coming: list[asyncio.Task[Columns | None]] = []
     try:
         for number, content in enumerate(contents):
             coming.append(asyncio.create_task(_table(blobs, content)))
@@ -142,7 +157,10 @@ async def tables(blobs: Blobs, contents: Sequence[str]) -> AsyncGenerator[Column
         await end_tasks(*coming)
 
 
-async def _table(blobs: Blobs, content: str) -> Columns:
-    stored = await blobs.get(content)
+async def _table(blobs: Blobs, content: str) -> Columns | None:
+    try:
+        stored = await blobs.get(content)
+    except BlobMissing:
+        return None
     columns, _ = await asyncio.to_thread(from_parquet, stored)
     return columns

@@ -6,11 +6,12 @@ It is kept, not computed again: then a replay needs no artifact, and does not ha
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from domain import experiment, model, monitor
 from domain.detectors import POLICY, Reference, reference_of, thresholds
@@ -26,7 +27,9 @@ from models.learn.evaluation import answers
 from models.learn.fitting import TaskImpossible, holdout
 from models.learn.training import TrainingTask
 from models.observe.observed import RESERVED
-from models.observe.observing import Sources, Unwatchable
+from models.observe.observing import Overtaken, Sources, Unwatchable
+
+log = logging.getLogger(__name__)
 
 
 class StoredReference(Struct, frozen=True):
@@ -59,8 +62,11 @@ async def read_reference(get: Get, content: str) -> Reference:
         raise BlobMissing(f"{content} is no reference: {error}") from error
 
 
-async def beginning(sources: Sources, known: model.Known, after: int) -> monitor.Begin:
-    """Of the version in use. Raises Unwatchable, BlobMissing, ArtifactRefused, LogUnavailable."""
+async def beginning(sources: Sources, known: model.Known, after: int, turn: int) -> monitor.Begin:
+    """Of the version in use; `after` and `turn` as in `monitor.Begin`.
+
+    Raises Unwatchable, BlobMissing, ArtifactRefused, LogUnavailable.
+    """
     assert known.active is not None
     version = known.versions[known.active]
     inputs = _Inputs(
@@ -80,7 +86,20 @@ async def beginning(sources: Sources, known: model.Known, after: int) -> monitor
         thresholds_for(monitoring, known.features),
         POLICY,
         after,
+        turn,
     )
+
+
+async def begin_anew(sources: Sources, model_id: str, beginnings: int) -> None:
+    """Beside the same reference, with detectors that have seen nothing, where rows that were observed since beginning
+    number `beginnings` are kept no longer. Raises Overtaken, LogUnavailable."""
+    _, state = await sources.state(model_id)
+    if state.beginnings != beginnings:
+        raise Overtaken("it has begun anew already")
+    began = structs.replace(state.began, policy_version=POLICY, after=state.inputs_to)
+    command = monitor.Begin(*structs.astuple(began))
+    await sources.observe(model_id, command, f"begin-{model_id}-anew-{beginnings}")
+    log.warning("observed rows of model %s are kept no longer: its detectors begin anew", model_id)
 
 
 async def _task(sources: Sources, version: model.Version) -> TrainingTask:

@@ -10,7 +10,7 @@ import logging
 from domain import model, monitor
 from eventstore.envelope import Recorded, now
 from eventstore.tasks import end_tasks
-from models.observe.asking import Asked, after_drift, due, wanted
+from models.observe.asking import Asked, asks, due, later, wanted
 from models.observe.following import Followed, follow
 from models.observe.observing import Overtaken, Sources, persist
 from models.observe.recalling import Recalled, recall
@@ -46,8 +46,7 @@ class ModelWatch:
             case monitor.LabelsRecorded():
                 self._labelled.set()
             case monitor.Judged():
-                later = self._drift is None or data.number > self._drift.number
-                if later and after_drift(self._id, self._followed, data) is not None:
+                if later(data, self._drift) and asks(self._followed, data):
                     self._drift = data
                     self._news.set()
 
@@ -86,7 +85,7 @@ class ModelWatch:
         if known is None or turn is None or (inputs_to <= last and await self._recall() is not None):
             return
         # Where the stream of predictions was lost, its positions have begun anew.
-        command = await beginning(self._sources, known, min(inputs_to, last))
+        command = await beginning(self._sources, known, min(inputs_to, last), turn.version)
         await self._sources.observe(self._id, command, f"begin-{self._id}-{turn.version}-{beginnings}")
         if await self._recall() is None:
             raise Overtaken("a later version is watched already")

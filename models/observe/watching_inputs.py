@@ -11,12 +11,13 @@ from typing import Final
 from domain import monitor
 from domain.detectors import InputDetectors, Reference
 from domain.pipeline import Feature
+from eventstore.blobs import OBSERVED, BlobMissing
 from models.data.tables import to_parquet
 from models.observe import observations
 from models.observe.grouping import grouped
 from models.observe.observing import Sources
 from models.observe.recalling import Recalled, long_tables
-from models.observe.referencing import read_reference
+from models.observe.referencing import begin_anew, read_reference
 from models.serve.predictions import PredictionBatch
 
 ROWS: Final = 500
@@ -24,9 +25,16 @@ ROWS: Final = 500
 
 
 async def watch_inputs(sources: Sources, model_id: str, features: Sequence[Feature], recalled: Recalled) -> None:
-    """For ever. Raises Overtaken, and what reading, storing and reporting raise: then it is to begin again."""
+    """For ever, or until its detectors are to begin anew. Raises Overtaken, and what reading, storing and reporting
+    raise: then it is to begin again."""
     state = recalled.state
-    detectors = await _detectors(sources, await read_reference(sources.blobs.get, state.began.reference), recalled)
+    reference = await read_reference(sources.blobs.get, state.began.reference)
+    try:
+        detectors = await _detectors(sources, reference, recalled)
+    except BlobMissing:
+        await stand_by_for_inputs(sources, model_id)  # another observer may have seen these rows while they were there
+        await begin_anew(sources, model_id, state.beginnings)
+        return
     reading = sources.predictions.read(model_id, state.inputs_to)
     groups = grouped(reading, lambda each: len(each[1].rows), ROWS, lambda: sources.pace.patience(recalled.since))
     async with aclosing(groups):
@@ -51,7 +59,7 @@ async def _observed(
     table = observations.of_inputs(batches, features)
     seen = asyncio.to_thread(detectors.see, table.columns, observations.predictions_in(table.columns))
     windows, verdicts = await seen
-    content = await sources.blobs.put(await asyncio.to_thread(to_parquet, table.columns, table.kinds))
+    content = await sources.blobs.put(await asyncio.to_thread(to_parquet, table.columns, table.kinds), OBSERVED)
     windows, verdicts = observations.recorded_windows(windows), observations.recorded_verdicts(verdicts)
     return monitor.ObserveInputs(beginning, first, last, table.rows, content, windows, verdicts)
 
@@ -62,7 +70,7 @@ async def _detectors(sources: Sources, reference: Reference, recalled: Recalled)
     detectors = await asyncio.to_thread(InputDetectors, reference, began.thresholds, began.monitoring)
     async with aclosing(long_tables(sources.blobs, recalled.inputs)) as found:
         async for columns in found:
-            await asyncio.to_thread(detectors.see, columns, observations.predictions_in(columns))
+            await asyncio.to_thread(detectors.recall, columns, observations.predictions_in(columns))
     return detectors
 
 

@@ -14,6 +14,7 @@ from typing import Final
 from domain import gate, monitor
 from domain.detectors import ErrorDetector
 from domain.pipeline import Feature
+from eventstore.blobs import OBSERVED, BlobMissing
 from eventstore.envelope import StreamId
 from eventstore.store import EventStore
 from models.data.tables import to_parquet
@@ -25,7 +26,8 @@ from models.observe.joining import REMEMBERED, Given, Joined, Remembered, join
 from models.observe.observations import Answers, Table
 from models.observe.observed import ID, WRONG
 from models.observe.observing import Sources
-from models.observe.recalling import Comparison, Recalled, latest_outcomes, tables
+from models.observe.recalling import Comparison, Recalled, latest_outcomes, tables, tables_kept
+from models.observe.referencing import begin_anew
 
 LABELS: Final = 10_000
 """At least so many are observed together, where so many come in time."""
@@ -80,8 +82,14 @@ class Outcomes:
         self._versions = Versions(sources.blobs)
 
     async def watch(self, recalled: Recalled, heard: asyncio.Event) -> None:
-        """For ever. Raises Overtaken, and what reading, storing and reporting raise: then it is to begin again."""
-        watched = await self._watched(recalled)
+        """For ever, or until its detectors are to begin anew. Raises Overtaken, and what reading, storing and
+        reporting raise: then it is to begin again."""
+        try:
+            watched = await self._watched(recalled)
+        except BlobMissing:
+            await stand_by_for_labels(self._sources, self._model_id, heard)  # as for inputs
+            await begin_anew(self._sources, self._model_id, recalled.state.beginnings)
+            return
         labels = labels_after(self._sources.store, self._model_id, recalled.state.labels_to, heard)
         pace = self._sources.pace
         groups = grouped(labels, lambda each: len(each[1]), LABELS, lambda: pace.patience(recalled.since))
@@ -100,9 +108,9 @@ class Outcomes:
             async for columns in found:
                 errors.see(observations.wrong_in(columns, began.version))
         before = await latest_outcomes(self._sources.store, self._model_id, recalled.version, REMEMBERED)
-        async with aclosing(tables(self._sources.blobs, before)) as found:
+        async with aclosing(tables_kept(self._sources.blobs, before)) as found:
             async for columns in found:
-                for id in columns[ID]:
+                for id in columns[ID] if columns else ():
                     remembered.is_new(str(id))
         return _Watched(began, recalled.state.beginnings, errors, remembered, dict(recalled.pairs))
 
@@ -112,7 +120,9 @@ class Outcomes:
         find = partial(self._sources.predictions.find, self._model_id)
         joined = await join(given, find, watched.remembered)
         if not joined.rows:
-            return monitor.ObserveOutcomes(watched.beginning, first, last, 0, 0, 0, joined.unmatched, None)
+            return monitor.ObserveOutcomes(
+                watched.beginning, first, last, 0, 0, 0, joined.unmatched, None, wrong_of_version=0
+            )
         terms = await terms_of(self._sources, self._followed(), watched.began.version)
         answers = await self._versions.answers(terms, joined.rows) if terms else None
         table, wrong = await asyncio.to_thread(_rows, joined, self._features, answers, watched.began.version)
@@ -125,9 +135,10 @@ class Outcomes:
             sum(each == 1.0 for each in table.columns[WRONG]),
             len(wrong),
             joined.unmatched,
-            await self._sources.blobs.put(await asyncio.to_thread(to_parquet, table.columns, table.kinds)),
+            await self._sources.blobs.put(await asyncio.to_thread(to_parquet, table.columns, table.kinds), OBSERVED),
             observations.recorded_verdicts(verdicts),
             _compared(terms, watched, table) if terms and answers else None,
+            sum(wrong),
         )
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from models.learn.fitted import Fitted
 
 _IN_THE_LOOP: Final = 256
-"""Rows of a batch that are predicted without a thread."""
+"""Rows that are measured, or predicted, without a thread."""
 
 _SLOW: Final = 0.002
 """Seconds for one row, from which on a model is always asked in a thread: the loop has others to serve."""
@@ -72,15 +72,16 @@ class ServedVersion:
 
     async def predict(self, rows: list[Row], *, recorded: bool = True) -> Answer:
         """Raises Unpredictable, Overloaded, WriteTooLarge for a row that no message holds, LogUnavailable."""
-        parts = self._parts(rows)
+        parts = self._parts(rows) if len(rows) <= _IN_THE_LOOP else await asyncio.to_thread(self._parts, rows)
         asked = [self._batches.ask(Question(part, recorded), len(part), size) for part, size in parts]
         return await asked[0] if len(asked) == 1 else _joined(await asyncio.gather(*asked))
 
     def _parts(self, rows: list[Row]) -> list[tuple[list[Row], int]]:
         """As many rows as fit one message, with their bytes."""
-        size = len(_encode(rows)) + len(rows) * self._a_row
-        if len(rows) <= MAX_ROWS and size <= self._largest:
-            return [(rows, size)]
+        if len(rows) <= MAX_ROWS:
+            size = len(_encode(rows)) + len(rows) * self._a_row
+            if size <= self._largest:
+                return [(rows, size)]
         parts: list[tuple[list[Row], int]] = []
         part, filled = list[Row](), 0
         for row in rows:

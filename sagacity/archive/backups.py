@@ -1,9 +1,11 @@
-"""A backup: the whole log, compressed, and a manifest that says what must be in it. One directory, or one tar file."""
+"""A backup: the whole log, compressed, the blobs that it names, and a manifest that says what must be in it.
+
+One directory, or one tar file.
+"""
 
 from __future__ import annotations
 
 import gzip
-import hashlib
 import os
 import shutil
 import tarfile
@@ -12,16 +14,22 @@ import zlib
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 
+from eventstore.blobs import Blobs
 from eventstore.envelope import now
 from eventstore.store import EventStore
 from sagacity.archive.audit import Survey, survey_file
+from sagacity.archive.blobs import LIST, Saved, differences, save_blobs
 from sagacity.archive.exporting import export
+from sagacity.archive.files import sha256_of, write
+from sagacity.archive.importing import Report
+from sagacity.archive.packing import pack, unpack
 
 EVENTS: Final = "events.ndjson.gz"
 MANIFEST: Final = "manifest.json"
@@ -29,9 +37,13 @@ _SHOWN: Final = 20
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`last_hash` is that of the event at `last_position`; `sha256` that of the compressed file of `bytes` bytes."""
+    """`last_hash` is that of the event at `last_position`; `sha256` that of the compressed file of `bytes` bytes.
 
-    format: Literal["sagacity-backup-1"]
+    `blobs` are in the backup, `blobs_sha256` is that of their list; `lost_blobs` were not there any more. A backup of
+    format 1 has none.
+    """
+
+    format: Literal["sagacity-backup-1", "sagacity-backup-2"]
     sagacity: str
     created_at: datetime
     events: int
@@ -39,38 +51,44 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     last_hash: str
     bytes: int
     sha256: str
+    blobs: int = 0
+    blobs_sha256: str = ""
+    lost_blobs: tuple[str, ...] = ()
 
 
 class BackupFault(Exception):
     """The backup cannot be made, or is not what its manifest says; the text names every fault."""
 
 
-async def back_up(
-    store: EventStore, place: Path, on_progress: Callable[[int, int], None] = lambda done, last: None
-) -> Manifest:
+async def back_up(store: EventStore, place: Path, report: Report = lambda what, done, last: None) -> Manifest:
     """Write the log as it is now to a new directory, or to a new file when `place` ends with `.tar`.
 
-    It is there whole or not at all. Raises BackupFault (for a log with faults too), LogUnavailable.
+    It is there whole or not at all, but for lost blobs, which its manifest names. Raises BackupFault (for a log with
+    faults too), LogUnavailable.
     """
     with _in_words(place), _appearing(place) as directory:
-        survey = await _write_events(store, directory / EVENTS, on_progress)
+        survey = await _write_events(store, directory / EVENTS, partial(report, "backing up"))
         if survey.faults:
             raise BackupFault(f"the log has faults, see `sagacity verify`: {_listed(survey.faults)}")
-        manifest = _manifest(directory / EVENTS, survey)
-        _write(directory / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+        # After the log: what an event names was stored before it.
+        saved = await save_blobs(Blobs(store.connection), directory, partial(report, "backing up blobs"))
+        manifest = _manifest(directory, survey, saved)
+        write(directory / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
     return manifest
 
 
 @contextmanager
 def opened(place: Path) -> Generator[tuple[Manifest, Path]]:
-    """The manifest and the export of a backup whose file is the one the manifest describes. Raises BackupFault."""
+    """The manifest of a backup whose files are those it describes, and their directory. Raises BackupFault."""
     with tempfile.TemporaryDirectory(prefix="sagacity") as scratch:
         directory = _unpacked(place, Path(scratch)) if place.is_file() else place
         manifest = _read_manifest(directory / MANIFEST)
         faults = list(_differences(manifest, directory / EVENTS))
+        if manifest.format != "sagacity-backup-1":
+            faults += differences(directory, manifest.blobs_sha256)
         if faults:
             raise BackupFault(f"{place} is not what its manifest says: {_listed(faults)}")
-        yield manifest, directory / EVENTS
+        yield manifest, directory
 
 
 @contextmanager
@@ -97,7 +115,7 @@ def _appearing(place: Path) -> Generator[Path]:
         directory.mkdir()
         yield directory
         if place.suffix == ".tar":
-            _pack(directory, packed)
+            pack(directory, (MANIFEST, EVENTS), packed)
             packed.rename(place)
         else:
             directory.rename(place)
@@ -116,16 +134,20 @@ async def _write_events(store: EventStore, file: Path, on_progress: Callable[[in
     return survey_file(file)
 
 
-def _manifest(file: Path, survey: Survey) -> Manifest:
+def _manifest(directory: Path, survey: Survey, saved: Saved) -> Manifest:
+    file = directory / EVENTS
     return Manifest(
-        format="sagacity-backup-1",
+        format="sagacity-backup-2",
         sagacity=version("sagacity"),
         created_at=now(),
         events=survey.events,
         last_position=survey.last,
         last_hash=survey.hash,
         bytes=file.stat().st_size,
-        sha256=_sha256(file),
+        sha256=sha256_of(file),
+        blobs=saved.blobs,
+        blobs_sha256=sha256_of(directory / LIST),
+        lost_blobs=saved.lost,
     )
 
 
@@ -142,7 +164,7 @@ def _read_manifest(file: Path) -> Manifest:
 
 def _differences(manifest: Manifest, file: Path) -> Generator[str]:
     try:
-        size, digest = file.stat().st_size, _sha256(file)
+        size, digest = file.stat().st_size, sha256_of(file)
     except OSError as error:
         yield f"{file.name} cannot be read: {error.strerror}"
         return
@@ -157,40 +179,12 @@ def _differences(manifest: Manifest, file: Path) -> Generator[str]:
         yield f"{file.name} holds {survey.events} events up to position {survey.last}, or ends with another event"
 
 
-def _pack(directory: Path, packed: Path) -> None:
-    with packed.open("wb") as sink:
-        with tarfile.open(fileobj=sink, mode="w") as tar:
-            for name in (MANIFEST, EVENTS):
-                tar.add(directory / name, name)
-        sink.flush()
-        os.fsync(sink.fileno())
-
-
 def _unpacked(place: Path, scratch: Path) -> Path:
-    """Only the two names a backup has: nothing else of the file is looked at."""
     try:
-        with tarfile.open(place) as tar:
-            for name in (MANIFEST, EVENTS):
-                member = tar.extractfile(name)
-                if member is None:
-                    raise BackupFault(f"{place} is no backup: its {name} is no file")
-                with (scratch / name).open("wb") as sink:
-                    shutil.copyfileobj(member, sink)
-    except (tarfile.TarError, KeyError, EOFError, zlib.error) as error:
+        unpack(place, (MANIFEST, EVENTS), scratch)
+    except (tarfile.TarError, KeyError, ValueError, EOFError, zlib.error) as error:
         raise BackupFault(f"{place} is no backup: {error.args[0] if error.args else error}") from error
     return scratch
-
-
-def _write(file: Path, content: bytes) -> None:
-    with file.open("wb") as sink:
-        sink.write(content)
-        sink.flush()
-        os.fsync(sink.fileno())
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as source:
-        return hashlib.file_digest(source, "sha256").hexdigest()
 
 
 def _listed(faults: list[str] | tuple[str, ...]) -> str:

@@ -11,8 +11,9 @@ import httpx
 import msgspec
 
 from api.links import path_of
+from models.data.formats import media_type
 from sagacity.cli.connecting import ApiPlace, api_options, open_api, problem_of, run, unreachable
-from sagacity.cli.model_files import MEDIA_TYPES, format_of, size_of
+from sagacity.cli.model_files import format_of, size_of
 from sagacity.cli.output import Advance, cell, json_option, print_json, print_table, progress
 
 _CHUNK: Final = 64 * 1024
@@ -142,7 +143,7 @@ async def _get(target: ApiPlace, path: str, **query: Any) -> Mapping[str, Any]:
 
 
 async def _upload(target: ApiPlace, file: Path, query: Mapping[str, str | None]) -> Mapping[str, Any]:
-    kind, size = MEDIA_TYPES[format_of(file)], size_of(file)
+    kind, size = media_type(format_of(file)), size_of(file)
     given = {name: value for name, value in query.items() if value is not None}
     headers = {"Content-Type": kind, "Content-Length": str(size)}
     async with open_api(target, timeout=_PATIENCE) as api:

@@ -22,8 +22,9 @@ from sagacity.embedded.directory import CannotStart, DataDirectory
 from sagacity.embedded.nats_server import nats_service
 from sagacity.embedded.service import StartFailed
 from sagacity.embedded.supervisor import Supervisor
+from sagacity.initialising import initialise_server
 from sagacity.settings import Settings
-from sagacity.wiring import catalogue, initialise_server
+from sagacity.wiring import catalogue
 
 T = TypeVar("T")
 

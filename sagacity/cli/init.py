@@ -12,8 +12,8 @@ from eventstore.connection import connect_to
 from eventstore.errors import EventStoreError, LogUnavailable
 from sagacity.cli import UserError
 from sagacity.cli.options import settings_from, settings_options
+from sagacity.initialising import initialise
 from sagacity.settings import Settings
-from sagacity.wiring import initialise
 
 
 @click.command()

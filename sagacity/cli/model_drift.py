@@ -34,6 +34,7 @@ def drift(*, target: ApiPlace, id: str, limit: int, as_json: bool) -> None:
     if watched is None or watched["model_version"] is None:
         click.echo("no version of it is watched")
     else:
+        _print_rate(watched)
         _print_errors(watched)
         _print_window(watched)
     rows = [(row["time"], row["version"], row["feature"] or row["kind"], _words(row)) for row in verdicts]
@@ -51,9 +52,16 @@ async def _drift(target: ApiPlace, id: str, limit: int) -> tuple[Mapping[str, An
             return None, verdicts
 
 
-def _print_errors(watched: Mapping[str, Any]) -> None:
+def _print_rate(watched: Mapping[str, Any]) -> None:
     click.echo(f"version {watched['model_version']}, watched since {watched['since']}")
     click.echo(f"{watched['predictions']} predictions, {watched['outcomes']} of them labelled")
+    if watched["predictions_per_day"] is not None:
+        click.echo(f"a day: {watched['predictions_per_day']:,.0f}; expected: {watched['expected_per_day']:,}")
+    if watched["rate_warning"] is not None:
+        click.echo(f"warning: {watched['rate_warning']}")
+
+
+def _print_errors(watched: Mapping[str, Any]) -> None:
     if watched["error_rate"] is not None and watched["holdout_error_rate"] is not None:
         now, then = percent(watched["error_rate"]), percent(watched["holdout_error_rate"])
         click.echo(f"errors: {now}; on the rows held out of its training: {then}")

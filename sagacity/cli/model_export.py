@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
+from sagacity.cli import UserError
 from sagacity.cli.connecting import ApiPlace, LogPlace, api_options
 from sagacity.cli.output import json_option, print_json, print_table, progress
+
+_FILES: Final = "MLFLOW_ALLOW_FILE_STORE"
+"""What MLflow's client names where it is not set, in many more words."""
 
 
 @click.command()
@@ -20,7 +26,8 @@ def export(
 ) -> None:
     """Make a run in MLflow of every training of a model that has ended, in an experiment of the model's name.
 
-    Made again, the same runs stay. Needs the extra `mlflow`. Example:
+    Made again, the same runs stay. Needs the extra `mlflow`; a store in files needs MLFLOW_ALLOW_FILE_STORE=true.
+    Example:
 
         sagacity models export segments --mlflow http://127.0.0.1:5000
     """
@@ -28,7 +35,12 @@ def export(
 
     with progress() as advance:
         place = LogPlace(nats_url, target.data) if artifacts else None
-        runs = export_all(target, id, tracking_uri, place, advance)
+        try:
+            runs = export_all(target, id, tracking_uri, place, advance)
+        except UserError as error:
+            if _FILES not in str(error):
+                raise
+            raise UserError(f"{tracking_uri}: MLflow keeps runs in files only with {_FILES}=true set") from error
     if as_json:
         print_json(runs)
     else:

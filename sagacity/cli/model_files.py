@@ -9,35 +9,24 @@ from contextlib import contextmanager
 from io import StringIO
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import msgspec
 
+from models.data.formats import ENDINGS, Format
 from sagacity.cli import UserError
 
 if TYPE_CHECKING:
-    from models.data.tables import Columns, Format
+    from models.data.tables import Columns
 
 T = TypeVar("T")
-
-FORMATS: Final[dict[str, Format]] = {
-    ".csv": "csv",
-    ".parquet": "parquet",
-    ".ndjson": "ndjson",
-    ".jsonl": "ndjson",
-}
-MEDIA_TYPES: Final[dict[Format, str]] = {
-    "csv": "text/csv",
-    "parquet": "application/vnd.apache.parquet",
-    "ndjson": "application/x-ndjson",
-}
 
 
 def format_of(file: Path) -> Format:
     """By the ending of its name. Raises UserError."""
-    found = FORMATS.get(file.suffix.lower())
+    found = ENDINGS.get(file.suffix.lower())
     if found is None:
-        raise UserError(f"{file}: its name must end in one of {', '.join(FORMATS)}")
+        raise UserError(f"{file}: its name must end in one of {', '.join(ENDINGS)}")
     return found
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import click
 import msgspec
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
+from rich.table import Table
 from rich.text import Text
 
 from api.links import path_of
@@ -24,12 +27,22 @@ LOOK: Final = 0.3
 """Seconds between two looks."""
 
 _PASSING: Final = (502, 503, 504)
+_ROWS: Final = re.compile(r"(\d+) of (\d+)")
+_BAR: Final = 20
+"""Characters."""
+
+
+class HowFar(NamedTuple):
+    """`done` rows; it goes on with `total` ones at the latest."""
+
+    done: int
+    total: int
 
 
 async def follow_and_tell(target: ApiPlace, id: str, as_json: bool) -> experiment.Outcome:
     """Until the experiment has ended; how. Raises UserError, also when there is none."""
     async with open_api(target) as api:
-        with _Screen(as_json) as screen:
+        with Screen(as_json) as screen:
             return await followed(api, id, screen)
 
 
@@ -40,12 +53,12 @@ class Telling(Protocol):
         """As the API shows it, and as it is known here (None: it is one of a later program)."""
         ...
 
-    def evidence(self, line: str) -> None:
+    def evidence(self, line: str, far: HowFar) -> None:
         """More of it, in the markup of rich."""
         ...
 
-    def waiting(self, line: str) -> None:
-        """What is waited for at the moment."""
+    def waiting(self, line: str, far: HowFar | None = None) -> None:
+        """What is waited for at the moment; None: nobody knows how long."""
         ...
 
 
@@ -110,11 +123,16 @@ class _Following:
         for document in page["items"] if page else ():
             self._saga_version = document["streamversion"]
             if document["type"] == "saga.step_retried":
-                self._telling.waiting(f"assemble: {document['data']['reason']}")
+                reason: str = document["data"]["reason"]
+                rows = _ROWS.fullmatch(reason)
+                far = HowFar(int(rows[1]), int(rows[2])) if rows else None
+                self._telling.waiting(f"assemble: {reason}", far)
 
-    async def _look_at_evidence(self, kind: str) -> None:
+    async def _look_at_evidence(self, kind: Literal["shadow", "watch"]) -> None:
         if self._requested is None:
             return
+        policy = self._requested.policy
+        most = policy.gate.labels if kind == "shadow" else policy.watch.labels
         watched = await _if_there(self._api, path_of("monitor", self._requested.model_id))
         if watched is None or watched["comparison"] is None:
             return
@@ -122,7 +140,7 @@ class _Following:
         rows = compared.judgement.pairs.rows
         if compared.experiment_id == self._id and compared.kind == kind and rows > self._rows:
             self._rows = rows
-            self._telling.evidence(evidence_line(kind, compared.judgement))
+            self._telling.evidence(evidence_line(kind, compared.judgement), HowFar(rows, most))
 
 
 async def _if_there(api: Api, path: str, **query: Any) -> Mapping[str, Any] | None:
@@ -135,7 +153,7 @@ async def _if_there(api: Api, path: str, **query: Any) -> Mapping[str, Any] | No
         return None
 
 
-class _Screen:
+class Screen:
     """Lines that stay, and below them, for people only, one that changes."""
 
     def __init__(self, as_json: bool) -> None:
@@ -144,7 +162,7 @@ class _Screen:
         self._people = sys.stdout.isatty() and not as_json
         self._live = Live(console=self._console, transient=True, refresh_per_second=8)
 
-    def __enter__(self) -> _Screen:
+    def __enter__(self) -> Screen:
         if self._people:
             self._live.start()
         return self
@@ -159,12 +177,19 @@ class _Screen:
             time = datetime.fromisoformat(document["time"])
             self._console.print(f"{time:%Y-%m-%d %H:%M:%S}  {experiment_line(event)}")
 
-    def evidence(self, line: str) -> None:
+    def evidence(self, line: str, far: HowFar) -> None:
         if self._people:
-            self._live.update(Spinner("dots", Text.from_markup(f" {line}")))
+            self._live.update(_moving(Text.from_markup(line), far))
         elif not self._as_json:
             self._console.print(f"{'':21}{line}")
 
-    def waiting(self, line: str) -> None:
+    def waiting(self, line: str, far: HowFar | None = None) -> None:
         if self._people:
-            self._live.update(Spinner("dots", Text(f" {line}")))
+            self._live.update(_moving(Text(line), far))
+
+
+def _moving(line: Text, far: HowFar | None) -> Table:
+    bar = () if far is None else (ProgressBar(far.total, far.done, _BAR), Text(f"{far.done:,}/{far.total:,}"))
+    shown = Table.grid(padding=(0, 1))
+    shown.add_row(Spinner("dots"), *bar, line)
+    return shown

@@ -83,11 +83,14 @@ async def _from_log(
 ) -> list[Rejudged]:
     async with open_log(target) as store:
         ids = [model_id] if model_id is not None else await _models(store)
+        passed_over: list[str] = []
         with progress() as advance:
-            found = [await _rejudged(store, id, policy, since, advance) for id in ids]
+            found = [await _rejudged(store, id, policy, since, advance, passed_over) for id in ids]
     found = [each for each in found if each.observations]
     if not found:
-        raise UserError("there are no such observations of models in the log")
+        raise UserError("; ".join(passed_over) or "there are no such observations of models in the log")
+    for each in passed_over:
+        click.echo(f"sagacity: {each}", err=True)
     return found
 
 
@@ -102,12 +105,20 @@ async def _models(store: EventStore) -> list[str]:
 
 
 async def _rejudged(
-    store: EventStore, id: str, policy: Policy | None, since: int | datetime | None, advance: Advance
+    store: EventStore,
+    id: str,
+    policy: Policy | None,
+    since: int | datetime | None,
+    advance: Advance,
+    passed_over: list[str],
 ) -> Rejudged:
+    """Adds to `passed_over` what cannot be judged. Raises UserError."""
     from models.data.tables import TableInvalid
     from models.observe.drift_rejudged import rejudge
     from models.observe.drift_replay import UnfoundedVerdict
+    from sagacity.cli.kept_rows import KeptRows
 
+    rows = KeptRows(Blobs(store.connection).get)
     last = (await store.state()).last
     first = 1 + await _beginnings(store, id, since) if since is not None else 1
 
@@ -115,13 +126,17 @@ async def _rejudged(
         async with aclosing(_stream(store, id)) as found:
             async for event in found:
                 advance(f"judging {id}", event.position, last)
-                yield store.decode(event)
+                data = store.decode(event)
+                rows.hear(data)
+                yield data
 
     try:
         async with aclosing(events()) as judged:
-            return await rejudge(id, judged, Blobs(store.connection).get, policy, first)
+            found = await rejudge(id, judged, rows.get, policy, first)
     except (UnfoundedVerdict, BlobMissing, TableInvalid) as error:
         raise UserError(f"monitor/{id}: {_sentence(error)}") from error
+    passed_over += [f"monitor/{id}: {each}" for each in rows.passed_over()]
+    return found
 
 
 def _sentence(error: Exception) -> str:

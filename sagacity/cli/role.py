@@ -8,7 +8,8 @@ import click
 import msgspec
 import uvloop
 
-from sagacity.roles import RoleSettings, run_roles
+from sagacity.role_settings import RoleSettings
+from sagacity.roles import run_roles
 
 
 @click.command(hidden=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from domain import experiment
+from sagacity.cli.model_following import HowFar
 from sagacity.cli.model_lines import experiment_line
 from sagacity.demo.camera import Camera
 from sagacity.demo.following import Show
@@ -44,10 +45,10 @@ class ToldTraining:
         if isinstance(event, experiment.StepStarted):
             self._camera.rate = self._PACES.get(event.step, self._MEANWHILE)
 
-    def evidence(self, line: str) -> None:
+    def evidence(self, line: str, far: HowFar) -> None:
         self._show(line, True)
 
-    def waiting(self, line: str) -> None:
+    def waiting(self, line: str, far: HowFar | None = None) -> None:
         pass
 
     def training(self, outcome: experiment.Outcome) -> Training:

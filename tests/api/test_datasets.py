@@ -1,11 +1,14 @@
 """Datasets over HTTP: uploaded or made up, the same one for the same rows, and looked at."""
 
+import asyncio
 import hashlib
 import io
+import itertools
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pyarrow
 import pytest
 from pyarrow import parquet
@@ -371,3 +374,34 @@ def test_nobody_waits_while_a_large_table_is_in_work(http):
             longest = max(longest, time.monotonic() - asked)
     assert uploaded.result().status_code == 201
     assert longest < (time.monotonic() - began) / 2
+
+
+async def test_uploads_wait_for_each_other_and_too_many_are_told_to_come_later(platform):
+    """Four are taken in at a time, the files of sixteen more are left where they are, and nothing is lost."""
+    cell, ends = b"x" * 999, asyncio.Event()
+
+    async def file(tag, begun):
+        yield b"tag,text\n" + (b"%s,%s\n" % (tag, cell)) * 16_000  # more than sockets hold: somebody is reading
+        begun.set()
+        await ends.wait()
+        yield b"%s,end\n" % tag
+
+    async with asyncio.timeout(60), httpx.AsyncClient(base_url=platform.url, timeout=60) as client:
+        begun = [asyncio.Event() for _ in range(4)]
+        slow = [
+            asyncio.create_task(client.post(PATH, content=file(b"%d" % n, begun[n]), headers=CSV)) for n in range(4)
+        ]
+        await asyncio.gather(*(each.wait() for each in begun))
+        more = [
+            asyncio.create_task(client.post(PATH, content=csv_of(rows_of_its_own()), headers=CSV)) for _ in range(20)
+        ]
+        refused = [await each for each in itertools.islice(asyncio.as_completed(more), 4)]
+        assert (await client.get("/health/live")).status_code == 200
+        waiting = [each for each in (*slow, *more) if not each.done()]
+        ends.set()
+        taken = await asyncio.gather(*waiting)
+    for answer in refused:
+        is_problem(answer, 503, "overloaded")
+        assert answer.headers["Retry-After"] == "1"
+    assert len(taken) == 20
+    assert {answer.status_code for answer in taken} == {201}

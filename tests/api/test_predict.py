@@ -11,7 +11,7 @@ from eventstore.blobs import Blobs
 from models.serve.predictions import Predictions
 from sagacity.wiring import open_core
 from tests.api.calls import client_of, fresh
-from tests.models.trained import ROW, add_version, fitted, promote, register
+from tests.models.trained import ROW, fitted, in_use
 
 PREDICT = "/api/v1/predict"
 VALUES = [list(ROW.values())]
@@ -25,12 +25,7 @@ class Models:
         self.blobs, self.predictions = Blobs(connection), Predictions(connection)
 
     async def model(self, *versions, active=None, **options):
-        id = await register(self.core, **options)
-        for version in versions:
-            await add_version(self.core, self.blobs, id, version)
-        if active:
-            await promote(self.core, id, active)
-        return id
+        return await in_use(self.core, self.blobs, *versions, active=active, **options)
 
 
 @pytest_asyncio.fixture
@@ -38,7 +33,7 @@ async def models(platform):
     async with open_core((platform.home / "run" / "nats_url").read_text()) as core:
         models = Models(core)
         yield models
-        await models.serve.predictions.close()
+        await models.predictions.close()
 
 
 async def test_one_row_is_answered_and_on_the_record(http, models):
@@ -50,9 +45,9 @@ async def test_one_row_is_answered_and_on_the_record(http, models):
     assert (found["model"], found["version"]) == (id, "1")
     assert (found["prediction"], found["confidence"]) == (label, confidence)
     batch_id, _, row = found["id"].partition(".")
-    batch = await models.serve.predictions.find(id, batch_id)
+    batch = await models.predictions.find(id, batch_id)
     assert batch.rows[int(row)] == VALUES[0]
-    async for position, each in models.serve.predictions.read(id, found["position"] - 1):
+    async for position, each in models.predictions.read(id, found["position"] - 1):
         assert (position, each.id) == (found["position"], batch_id)
         break
 
@@ -175,7 +170,7 @@ async def test_callers_at_the_same_time_share_messages(platform, models):
     assert len({each["position"] for each in found}) < 100
     for age, each in enumerate(found):
         batch_id, _, row = each["id"].partition(".")
-        assert (await models.serve.predictions.find(id, batch_id)).rows[int(row)][0] == age
+        assert (await models.predictions.find(id, batch_id)).rows[int(row)][0] == age
 
 
 async def test_what_is_served_is_measured(http, models):

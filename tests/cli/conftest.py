@@ -21,15 +21,17 @@ import pytest
 
 from handlers.command import Caller, CommandRequest
 from sagacity.cli import main
-from sagacity.roles import RoleSettings
-from sagacity.wiring import initialise_server, open_core
+from sagacity.initialising import initialise_server
+from sagacity.role_settings import RoleSettings
+from sagacity.wiring import open_core
 from tests.eventstore.servers import Servers
 from tests.postgres import Postgres
 
 ROLES = """
 import asyncio, sys, msgspec
 from sagacity.cli import main
-from sagacity.roles import RoleSettings, run_roles
+from sagacity.role_settings import RoleSettings
+from sagacity.roles import run_roles
 asyncio.run(run_roles(msgspec.json.decode(sys.argv[1], type=RoleSettings)))
 """
 

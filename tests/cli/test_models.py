@@ -183,6 +183,7 @@ class TestProduction:
         until(lambda: (run.json("models", "drift", "m")["monitor"] or {}).get("outcomes") == 300)
         shown = run("models", "drift", "m").text
         assert f"errors: {100 * wrong / 300:.1f} %; on the rows held out of its training: " in shown
+        assert "; expected: 1,000\n" in shown
         metrics = run.json("models", "metrics", "m", "--metric", "error_rate")
         assert {row["environment"] for row in metrics} == {"production"}
 
@@ -206,8 +207,11 @@ class TestProduction:
 
 def test_trainings_are_exported_as_runs(run: Run, up: Up, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With their artifacts, which are read from the log's server; a second export finds the same runs."""
-    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")  # as a server would keep them
     arguments = ("models", "export", "m", "--mlflow", tmp_path / "runs", "--artifacts", "--data", up.home)
+    refused = run(*arguments)
+    says = f"sagacity: {tmp_path / 'runs'}: MLflow keeps runs in files only with MLFLOW_ALLOW_FILE_STORE=true set\n"
+    assert (refused.status, refused.errors) == (2, says)
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")  # as a server would keep them
     first, again = run.json(*arguments), run.json(*arguments)
     assert first == again
     assert (first[0]["experiment"], first[0]["outcome"]) == ("m-1", "promoted")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -16,11 +17,13 @@ from pathlib import Path
 import pytest
 
 from domain.organization import Described
+from eventstore.blobs import BUCKET, OBSERVED, Blobs, Bucket
 from eventstore.connection import connect_to
 from eventstore.envelope import Context, StreamId, now
 from eventstore.store import EventStore, StreamWrite
 from sagacity.archive.lines import FileFault, encode_line, read_lines
-from sagacity.wiring import catalogue, initialise
+from sagacity.initialising import initialise
+from sagacity.wiring import catalogue
 from tests.cli.conftest import Sagacity
 from tests.eventstore.servers import Servers
 
@@ -275,6 +278,107 @@ def test_a_changed_backup_is_refused(filled: str, empty: str, sagacity: Sagacity
     assert "it has no manifest.json" in refusal(lambda backup: (backup / "manifest.json").unlink())
     assert "is no manifest" in refusal(lambda backup: (backup / "manifest.json").write_text("{}"))
     assert asyncio.run(stored(empty)) == []
+
+
+KEPT, ROWS = os.urandom(300_000), b"observed rows"
+
+
+async def blobs_of(url: str) -> dict[tuple[Bucket, str], bytes]:
+    connection = await connect_to(url)
+    blobs = Blobs(connection)
+    buckets: tuple[Bucket, ...] = (BUCKET, OBSERVED)
+    stored = [(bucket, hash) for bucket in buckets for hash in await blobs.hashes(bucket)]
+    found = {(bucket, hash): await blobs.get_from(bucket, hash) for bucket, hash in stored}
+    await connection.close()
+    return found
+
+
+async def put_two(url: str) -> tuple[str, str]:
+    connection = await connect_to(url)
+    blobs = Blobs(connection)
+    hashes = await blobs.put(KEPT), await blobs.put(ROWS, OBSERVED)
+    await connection.close()
+    return hashes
+
+
+@pytest.mark.parametrize("place", ["nightly", "nightly.tar"])
+def test_what_the_log_names_by_hash_is_backed_up_with_it(
+    filled: str, empty: str, sagacity: Sagacity, place: str
+) -> None:
+    kept, rows = asyncio.run(put_two(filled))
+    backed_up = sagacity("backup", place, "--nats", filled)
+    assert (backed_up.status, backed_up.errors) == (0, "")
+    assert backed_up.text.startswith("5 events up to position 5 and 2 blobs are in ")
+    for _ in range(2):
+        restored = sagacity("restore", place, "--nats", empty, "--continue")
+        assert (restored.status, restored.errors) == (0, "")
+        assert asyncio.run(blobs_of(empty)) == {(BUCKET, kept): KEPT, (OBSERVED, rows): ROWS}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_blob_that_is_missing_or_changed_is_named(filled: str, empty: str, sagacity: Sagacity, packed: bool) -> None:
+    """And so is a changed list of them; then nothing is restored."""
+    kept, rows = asyncio.run(put_two(filled))
+    sagacity("backup", "good", "--nats", filled)
+
+    def refusal(change: Callable[[Path], object]) -> str:
+        shutil.copytree("good", "bad")
+        change(Path("bad"))
+        place = "bad"
+        if packed:
+            place = "bad.tar"
+            subprocess.run(["tar", "--transform=s,^./,,", "-cf", place, "-C", "bad", "."], check=True)
+        refused = sagacity("restore", place, "--nats", empty)
+        shutil.rmtree("bad")
+        assert (refused.status, refused.errors.count("\n")) == (2, 1)
+        return refused.errors
+
+    assert f"BLOBS/{kept} was changed" in refusal(lambda backup: (backup / "BLOBS" / kept).write_bytes(b"x"))
+    assert f"OBSERVED/{rows} is missing" in refusal(lambda backup: (backup / "OBSERVED" / rows).unlink())
+    assert "the SHA-256 of blobs.sha256 is " in refusal(
+        lambda backup: (backup / "blobs.sha256").write_text(f"{kept}  BLOBS/{kept}\n")
+    )
+    assert "blobs.sha256 cannot be read: No such file" in refusal(lambda backup: (backup / "blobs.sha256").unlink())
+    says = refusal(lambda backup: (backup / "blobs.sha256").write_text(f"{kept}  ../{kept}\n"))
+    assert "blobs.sha256, line 1: no line of a list of blobs" in says
+    assert asyncio.run(stored(empty)) == []
+    assert asyncio.run(blobs_of(empty)) == {}
+
+
+def test_a_blob_that_is_lost_is_named_and_the_rest_is_backed_up(filled: str, empty: str, sagacity: Sagacity) -> None:
+    """For nobody would be helped by having no backup at all."""
+    kept, rows = asyncio.run(put_two(filled))
+
+    async def lose() -> None:
+        connection = await connect_to(filled)
+        bucket = await connection.jetstream().object_store(BUCKET)
+        await bucket.put(kept, b"something else")
+        await connection.close()
+
+    asyncio.run(lose())
+    backed_up = sagacity("backup", "nightly", "--nats", filled)
+    says = f"sagacity: not in the backup, because they are lost: BLOBS/{kept}\n"
+    assert (backed_up.status, backed_up.errors) == (1, says)
+    restored = sagacity("restore", "nightly", "--nats", empty)
+    assert (restored.status, restored.errors) == (0, says)
+    assert asyncio.run(blobs_of(empty)) == {(OBSERVED, rows): ROWS}
+    assert asyncio.run(stored(empty)) == asyncio.run(stored(filled))
+
+
+def test_a_backup_of_an_earlier_version_restores(filled: str, empty: str, sagacity: Sagacity) -> None:
+    """It has no blobs."""
+    sagacity("backup", "nightly", "--nats", filled)
+    manifest = json.loads(Path("nightly/manifest.json").read_bytes())
+    for name in ("blobs", "blobs_sha256", "lost_blobs"):
+        del manifest[name]
+    Path("nightly/manifest.json").write_text(json.dumps({**manifest, "format": "sagacity-backup-1"}))
+    for left in ("BLOBS", "OBSERVED"):
+        Path("nightly", left).rmdir()
+    Path("nightly/blobs.sha256").unlink()
+    subprocess.run(["tar", "--transform=s,^./,,", "-cf", "nightly.tar", "-C", "nightly", "."], check=True)
+    assert sagacity("restore", "nightly", "--nats", empty).status == 0
+    assert sagacity("restore", "nightly.tar", "--nats", empty, "--continue").status == 0
+    assert asyncio.run(stored(empty)) == asyncio.run(stored(filled))
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ from domain.strategy import BlueGreen, Canary
 from eventstore.connection import connect_to
 from eventstore.envelope import Context, StreamId
 from eventstore.store import EventStore
-from sagacity.wiring import catalogue, initialise_server
+from sagacity.initialising import initialise_server
+from sagacity.wiring import catalogue
 from tests.cli.conftest import Platform, Ran, Sagacity
 from tests.domain.canaries import LONG, Story, each_look, recorded, requested
 from tests.eventstore.servers import Servers

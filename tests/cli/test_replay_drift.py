@@ -15,10 +15,10 @@ from domain import model, monitor
 from domain.gate import Pairs, judge
 from domain.model_policy import ModelPolicy
 from domain.pipeline import Pipeline
-from eventstore.blobs import BUCKET
+from eventstore.blobs import BUCKET, OBSERVED
 from eventstore.connection import connect_to
 from eventstore.envelope import Context, StreamId, now
-from sagacity.wiring import initialise_server
+from sagacity.initialising import initialise_server
 from tests.cli.conftest import Ran, Sagacity
 from tests.eventstore.servers import Servers
 from tests.models.watched import FEATURES, drifted, observer, watched
@@ -210,20 +210,51 @@ def test_what_follows_from_nothing_is_named(logged: Logged, empty: str, sagacity
     assert (refused.status, refused.errors) == (2, says)
 
 
-async def remove(url: str, content: str) -> None:
+async def remove(url: str, bucket: str, content: str) -> None:
     connection = await connect_to(url)
-    await (await connection.jetstream().object_store(BUCKET)).delete(content)
+    await (await connection.jetstream().object_store(bucket)).delete(content)
     await connection.close()
 
 
-def test_rows_that_are_missing_are_named(empty: str, sagacity: Sagacity) -> None:
-    id = asyncio.run(quiet(empty))
-    events, _ = asyncio.run(recorded(empty, id))
-    content = next(event.content for event in events if isinstance(event, monitor.InputsObserved))
-    asyncio.run(remove(empty, str(content)))
-    refused = Replay(sagacity, empty)()
+async def of_two_versions(url: str) -> str:
+    async with watched(url) as m, observer(url):
+        await m.in_use()
+        for total in (40, 80):
+            await m.use(40)
+            await m.observed(total, total)
+        await m.promote(await m.train())
+        await m.until(lambda state: state.beginnings == 2)
+        await m.use(40)
+        await m.observed(120, 120)
+        return m.id
+
+
+def test_what_cannot_be_judged_any_more_is_named_and_the_rest_is_judged(empty: str, sagacity: Sagacity) -> None:
+    """Rows of the first beginning are gone, then all rows, then a reference, which should have been kept."""
+    id = asyncio.run(of_two_versions(empty))
+    replay, events = Replay(sagacity, empty), asyncio.run(recorded(empty, id)).events
+    inputs = [event for event in events if isinstance(event, monitor.InputsObserved)]
+    last = sum(event.version == "1" for event in inputs)
+    whole = replay.json()["models"][0]["observations"]
+
+    asyncio.run(remove(empty, OBSERVED, str(inputs[1].content)))
+    says = f"observations 2 to {last} of the inputs of version 1 are not judged: rows of number 2 are kept no longer"
+    told, policy = replay("--json"), replay("--json", policy=STRICT)
+    assert (told.status, told.errors, policy.errors) == (0, f"sagacity: monitor/{id}: {says}\n", told.errors)
+    judged = json.loads(told.out)["models"][0]
+    assert (judged["identical"], judged["observations"]) == (True, whole - (last - 1))
+
+    for event in events:
+        if isinstance(event, monitor.InputsObserved | monitor.OutcomesObserved) and event is not inputs[1]:
+            asyncio.run(remove(empty, OBSERVED, str(event.content)))
+    refused = replay()
+    assert (refused.status, refused.errors.count("\n"), refused.errors.count("are not judged")) == (2, 1, 4)
+
+    began = next(event for event in events if isinstance(event, monitor.Began))
+    asyncio.run(remove(empty, BUCKET, began.reference))
+    refused = replay()
     assert refused.status == 2
-    assert refused.errors == f"sagacity: monitor/{id}: what is stored under {content} is missing\n"
+    assert refused.errors == f"sagacity: monitor/{id}: what is stored under {began.reference} is missing\n"
 
 
 BAD_CALLS = {

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from sagacity.wiring import initialise_server
+from sagacity.initialising import initialise_server
 from tests.crash.platform import Platform
 from tests.eventstore.servers import Servers
 

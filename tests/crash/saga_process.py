@@ -21,11 +21,13 @@ import uvloop
 
 from eventstore.store import EventStore
 from eventstore.tasks import end_tasks
-from sagacity.wiring import open_core, saga_runner, targets
+from sagacity.wiring import Core, open_core, saga_runner, targets
 from sagas.rollout import RetryPolicy
+from sagas.runner import SagaRunner
 from tests.crash.boundaries import boundary
 
 ACK_WAIT = 1.0
+RETRIES = RetryPolicy(attempts=60, first=0.05, longest=0.5)
 
 
 def hit(victim: str) -> None:
@@ -57,17 +59,19 @@ def _boundary_of(writes, subject: str) -> str | None:
     return boundary(subject, [event for write in mine for event in write.events])
 
 
-async def main(nats_url: str, host: str, *wounds: str) -> None:
+async def run(nats_url: str, runner_of: Callable[[Core], SagaRunner], *wounds: str) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with open_core(nats_url, name="saga under test") as core:
         if wounds:
             wound(core.store, *wounds)
-        retries = RetryPolicy(attempts=60, first=0.05, longest=0.5)
-        runner = saga_runner(core, targets(Path(host)), retries, ack_wait=ACK_WAIT)
-        running = asyncio.create_task(runner.run())
+        running = asyncio.create_task(runner_of(core).run())
         await stop.wait()
         await end_tasks(running)
+
+
+async def main(nats_url: str, host: str, *wounds: str) -> None:
+    await run(nats_url, lambda core: saga_runner(core, targets(Path(host)), RETRIES, ack_wait=ACK_WAIT), *wounds)
 
 
 def serve(main: Callable[..., Coroutine[Any, Any, None]]) -> None:

@@ -13,7 +13,8 @@ import msgspec
 import pytest
 
 from eventstore.tasks import end_tasks
-from sagacity.wiring import initialise_server, open_core
+from sagacity.initialising import initialise_server
+from sagacity.wiring import open_core
 from tests.crash.ending import assert_log_intact
 from tests.crash.platform import SagaProcess, eventually
 from tests.crash.watchdog import Watchdog

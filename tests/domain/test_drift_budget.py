@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from domain.detectors import POLICY, thresholds
 from domain.drift import Thresholds
-from domain.drift_budget import DELTA_PER_RATE
+from domain.drift_budget import DELTA_PER_RATE, per_day, rate_warning
 from domain.model_policy import Budget, Monitoring
 
 
@@ -68,3 +68,25 @@ def test_the_policy_names_the_rule_and_its_constants():
     rule, constants = POLICY.rsplit(" ", 1)
     assert rule == "drift/1"
     assert len(constants) == 12
+
+
+DAY = 86_400.0
+
+
+@pytest.mark.parametrize(
+    ("predictions", "seconds"),
+    [(999, 1.0), (1_999, DAY), (501, DAY), (10, DAY - 1), (1_000, DAY / 2), (0, 0.0)],
+)
+def test_a_rate_near_the_expected_one_or_not_known_yet_is_no_warning(predictions: int, seconds: float):
+    assert rate_warning(1_000, predictions, seconds) is None
+
+
+def test_a_rate_that_the_budget_was_not_made_for_is_told_with_what_it_means():
+    assert rate_warning(1_000, 2_100, DAY / 2) == (
+        "4,200 predictions a day at the rate so far, 1,000 are expected: "
+        "there are 4.2 times as many false alarms as the budget allows"
+    )
+    assert rate_warning(1_000, 300, DAY) == (
+        "300 predictions a day at the rate so far, 1,000 are expected: drift is found later than the budget would allow"
+    )
+    assert per_day(1_000, 0.0) == 86_400_000, "a second, at least"

@@ -123,6 +123,21 @@ def test_how_rows_are_cut_into_calls_changes_no_window_and_no_verdict(cuts: list
     assert at_once[1]
 
 
+@pytest.mark.parametrize("cuts", [(1_250,), (1_200,), (130, 150, 730, 1_250)])
+def test_what_was_seen_before_need_not_be_compared_again(cuts: tuple[int, ...]):
+    """After a restart: in the middle of a window, and between two."""
+    first, then = detectors(), detectors()
+    for start, last in pairwise([0, *cuts]):
+        part = {name: values[start:last] for name, values in CHANGED.columns.items()}
+        first.see(part, CHANGED.predictions[start:last])
+        then.recall(part, CHANGED.predictions[start:last])
+    rest = {name: values[cuts[-1] :] for name, values in CHANGED.columns.items()}
+    seen = first.see(rest, CHANGED.predictions[cuts[-1] :])
+    assert then.recall({name: [] for name in KINDS}, []) is None, "no rows change nothing"
+    assert then.see(rest, CHANGED.predictions[cuts[-1] :]) == seen
+    assert all(seen)
+
+
 def test_the_same_rows_give_the_same_bytes_also_after_the_reference_was_stored():
     stored = msgspec.json.decode(msgspec.json.encode(reference()), type=Reference)
     assert stored == reference()

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from domain.decider import Refusal
 from domain.model import (
     AddVersion,
+    AskForTraining,
     Comparison,
     ComparisonEnded,
     ComparisonStarted,
@@ -132,6 +133,15 @@ class TestTraining:
 
     def test_what_was_not_resolved_is_no_training(self):
         given_model().when(Retrain()).refused("training_not_resolved")
+        given_model().when(AskForTraining("drift", "")).refused("training_not_resolved")
+
+    def test_as_the_end_of_a_promotion_it_is_released_only_while_that_version_is_in_use(self):
+        promoted = (*in_use("1"), training("2"), added("2"), Promoted("2", "1", "m-2", "better"))
+        given_model(*promoted).when(ReleaseTraining("m-2", "2")).then(TrainingReleased("m-2"))
+        back = (*promoted, RolledBack("1", "2", "m-2", "complaints"))
+        given_model(*back).when(ReleaseTraining("m-2", "2")).refused("champion_changed")
+        given_model(*back).when(ReleaseTraining("m-2")).then(TrainingReleased("m-2"))
+        given_model(*back, TrainingReleased("m-2")).when(ReleaseTraining("m-2", "2")).nothing_happens()
 
     def test_a_version_is_discarded_once_and_not_while_it_is_in_use(self):
         discarded = VersionDiscarded("1", "worse")

@@ -74,6 +74,14 @@ def test_the_same_version_begins_anew_when_it_came_back_or_is_to_be_watched_othe
     Scenario(monitor).given(began).when(begin(began)).then(began)
 
 
+def test_a_version_that_came_into_use_before_the_one_that_is_watched_is_not_begun_with():
+    """An observer that has not heard of the promotion yet."""
+    known = structs.replace(next_began, turn=9)
+    late = begin(structs.replace(began, turn=5))
+    Scenario(monitor).given(known).when(late).refused("later_version_watched")
+    Scenario(monitor).given(known).when(structs.replace(late, turn=9)).then(structs.replace(began, turn=9))
+
+
 @pytest.mark.parametrize("command", [inputs, outcomes])
 def test_nothing_is_observed_before_a_version_is_in_use(command):
     Scenario(monitor).when(command).refused("not_monitored")
@@ -132,6 +140,15 @@ def test_outcomes_drift_of_errors_and_the_comparison_are_recorded_together():
         Judged(1, "1", 1, failing, "drift-1"),
         ComparisonJudged(1, compared),
     )
+
+
+def test_errors_of_the_version_in_use_are_told_apart_from_those_of_other_versions():
+    mixed = structs.replace(outcomes, rows=5, wrong=4, wrong_of_version=1)
+    told = OutcomesObserved(1, "1", 1, 5, 4, 2, 3, C, 1)
+    Scenario(monitor).given(began).when(mixed).then(told)
+    before_that_was_told = structs.replace(told, wrong_of_version=None)
+    assert (told.errors, before_that_was_told.errors) == (1, None)
+    assert structs.replace(before_that_was_told, rows=2, wrong=2).errors == 2, "all are of that version"
 
 
 def test_comparisons_are_numbered_through():

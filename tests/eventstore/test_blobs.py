@@ -8,10 +8,22 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 import pytest_asyncio
 
-from eventstore.blobs import BUCKET, LARGEST, BlobMissing, Blobs, BlobTooLarge, create_blobs
+from eventstore.blobs import (
+    BUCKET,
+    LARGEST,
+    OBSERVED,
+    OBSERVED_FOR,
+    BlobMissing,
+    Blobs,
+    BlobTooLarge,
+    NoStore,
+    create_blobs,
+)
 from eventstore.connection import connect_to
 from eventstore.errors import LogUnavailable
+from eventstore.streams import ask
 from models.data.recent import RecentBlobs
+from tests.eventstore.log import until
 
 
 @asynccontextmanager
@@ -35,8 +47,29 @@ def blobs(connection):
     return Blobs(connection)
 
 
-async def stored_bytes(connection):
-    return (await connection.jetstream().stream_info(f"OBJ_{BUCKET}")).state.bytes
+@pytest_asyncio.fixture
+async def forgetful(own_nats):
+    """Observed rows are kept for three seconds here."""
+    await own_nats.ready()
+    async with connected(own_nats.url) as connection:
+        await create_blobs(connection, observed_for=3.0)
+        yield connection
+
+
+async def is_gone(blobs, hash):
+    try:
+        await blobs.get(hash)
+    except BlobMissing:
+        return True
+    return False
+
+
+async def max_age(connection, bucket):
+    return (await connection.jetstream().stream_info(f"OBJ_{bucket}")).config.max_age
+
+
+async def stored_bytes(connection, bucket=BUCKET):
+    return (await connection.jetstream().stream_info(f"OBJ_{bucket}")).state.bytes
 
 
 @pytest.mark.parametrize("size", [0, 1, 128 * 1024, 3_000_000])
@@ -47,12 +80,13 @@ async def test_what_was_put_is_what_one_gets_by_its_hash(blobs, size):
     assert await blobs.get(hash) == content
 
 
-async def test_the_same_content_is_stored_once(blobs, connection):
+@pytest.mark.parametrize("bucket", [BUCKET, OBSERVED])
+async def test_the_same_content_is_stored_once(blobs, connection, bucket):
     content = os.urandom(500_000)
-    first = await blobs.put(content)
-    before = await stored_bytes(connection)
-    assert await blobs.put(content) == first
-    assert await stored_bytes(connection) == before
+    first = await blobs.put(content, bucket)
+    before = await stored_bytes(connection, bucket)
+    assert await blobs.put(content, bucket) == first
+    assert await stored_bytes(connection, bucket) == before
 
 
 async def test_many_may_put_the_same_at_once(blobs):
@@ -128,3 +162,62 @@ async def test_blobs_that_were_read_are_at_hand_until_others_take_their_room(blo
     await bucket.delete(large)
     with pytest.raises(BlobMissing):
         await recent.get(blobs, large)
+
+
+async def test_observed_rows_are_kept_for_a_time_and_everything_else_for_ever(forgetful):
+    blobs = Blobs(forgetful)
+    kept, rows, both = await blobs.put(b"kept"), await blobs.put(b"rows", OBSERVED), await blobs.put(b"both", OBSERVED)
+    await blobs.put(b"both")
+    assert (await blobs.hashes(BUCKET), await blobs.hashes(OBSERVED)) == (sorted([kept, both]), sorted([rows, both]))
+    assert [await blobs.get(hash) for hash in (kept, rows, both)] == [b"kept", b"rows", b"both"]
+    await until(lambda: is_gone(blobs, rows))
+    assert [await blobs.get(hash) for hash in (kept, both)] == [b"kept", b"both"]
+    assert await blobs.hashes(OBSERVED) == []
+    assert await blobs.get(await blobs.put(b"rows", OBSERVED)) == b"rows"
+
+
+async def test_observed_rows_that_come_again_are_kept_for_longer(forgetful):
+    blobs, content = Blobs(forgetful), os.urandom(300_000)
+    again, once = await blobs.put(content, OBSERVED), await blobs.put(b"once", OBSERVED)
+    await asyncio.sleep(1.5)
+    await blobs.put(content, OBSERVED)
+    await until(lambda: is_gone(blobs, once))
+    assert await blobs.get(again) == content
+
+
+async def test_a_blob_of_which_a_part_is_gone_is_missing(blobs, connection):
+    content = os.urandom(400_000)
+    hash = await blobs.put(content, OBSERVED)
+    info = await (await connection.jetstream().object_store(OBSERVED)).get_info(hash)
+    await connection.jetstream().purge_stream(f"OBJ_{OBSERVED}", subject=f"$O.{OBSERVED}.C.{info.nuid}", keep=2)
+    with pytest.raises(BlobMissing):
+        await blobs.get(hash)
+
+
+async def test_how_long_observed_rows_are_kept_can_be_changed(own_nats):
+    await own_nats.ready()
+    async with connected(own_nats.url) as connection:
+        await create_blobs(connection)
+        assert (await max_age(connection, OBSERVED), await max_age(connection, BUCKET)) == (OBSERVED_FOR, 0)
+        hash = await Blobs(connection).put(b"rows", OBSERVED)
+        await create_blobs(connection, observed_for=864.0)
+        assert (await max_age(connection, OBSERVED), await max_age(connection, BUCKET)) == (864.0, 0)
+        await create_blobs(connection)
+        assert await max_age(connection, OBSERVED) == 864.0
+        assert await Blobs(connection).get(hash) == b"rows"
+
+
+async def test_a_server_of_an_earlier_version_keeps_what_it_has(own_nats):
+    """There, observed rows are beside everything else."""
+    await own_nats.ready()
+    async with connected(own_nats.url) as connection:
+        await create_blobs(connection)
+        await ask(connection, f"STREAM.DELETE.OBJ_{OBSERVED}")
+        blobs = Blobs(connection)
+        assert await blobs.get(await blobs.put(b"rows")) == b"rows"
+        with pytest.raises(BlobMissing):
+            await blobs.get("0" * 64)
+        with pytest.raises(NoStore, match="sagacity init"):
+            await blobs.put(b"more rows", OBSERVED)
+        await create_blobs(connection)
+        assert await blobs.get(await blobs.put(b"more rows", OBSERVED)) == b"more rows"

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 import pytest_asyncio
 
-from sagacity.wiring import initialise_server, open_core
+from sagacity.initialising import initialise_server
+from sagacity.wiring import open_core
 from tests.eventstore.servers import Servers
 
 

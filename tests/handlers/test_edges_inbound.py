@@ -18,7 +18,8 @@ from eventstore.streams import LogLocation, ask, create_log
 from eventstore.verification import verify
 from handlers.command import Caller, CommandRequest
 from handlers.command_handler import CommandHandler
-from handlers.inbound import ATTEMPT, STREAM, Inbox, InvalidCloudEvent, publish, run_inbound
+from handlers.inbound import ATTEMPT, Inbox, InvalidCloudEvent, publish, run_inbound
+from handlers.inbound_stream import STREAM
 from handlers.routes import routes_of
 
 

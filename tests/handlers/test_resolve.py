@@ -3,10 +3,12 @@
 import msgspec
 import pytest
 
-from domain import environment, organization, stack
+from domain import environment, model, organization, stack
 from domain.decider import Refusal
 from domain.deployment import Open, Request, RolloutPolicy, deployment
 from domain.environment import LiveRelease, Registered, ReserveRollout, RolloutReserved, RolloutSettled, Target
+from domain.model_policy import ModelPolicy
+from domain.pipeline import Feature, Pipeline
 from domain.stack import ReleaseSpec, VersionPublished, VersionWithdrawn
 from domain.strategy import Canary, CanaryStep
 from handlers.resolve import Part, resolve
@@ -146,6 +148,24 @@ async def test_the_models_of_a_release_are_not_those_that_environment_and_stack_
     facts = {"configuration": {"MODELS": "environment"}, "of_stack": {"MODELS": "stack"}}
     command = await opened(request(target="local"), spec=release, **facts)
     assert command.release.environment == {"MODELS": '{"embedder":"2.1","ranker":"7"}'}
+
+
+# --- trainings -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "trigger"),
+    [(model.Retrain(reason="new rows"), "command"), (model.AskForTraining("drift", "new rows"), "drift")],
+)
+async def test_a_training_says_what_asked_for_it(command, trigger):
+    known = model.model.fold([model.Registered("M", (Feature("a"),), "b", None, "", Pipeline(), ModelPolicy())])
+
+    async def load(decider, id):
+        return known if decider is model.model else decider.initial
+
+    reserved, opened = await resolve(model.model, "m", command, load)
+    assert reserved == Part(model.model, "m", model.ReserveTraining("m-1", "1"))
+    assert (opened.command.trigger, opened.command.reason) == (trigger, "new rows")
 
 
 # --- what cannot be ------------------------------------------------------------------------------------------------

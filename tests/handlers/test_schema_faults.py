@@ -8,6 +8,7 @@ from domain.contexts import DECIDERS
 from handlers.routes import routes_of
 
 REQUEST = routes_of(DECIDERS)["deployment.request"]
+RETRAIN = routes_of(DECIDERS)["model.retrain"]
 
 
 @pytest.mark.parametrize(
@@ -29,3 +30,10 @@ REQUEST = routes_of(DECIDERS)["deployment.request"]
 def test_faults_in_a_strategy_are_named_by_their_fields(strategy, places):
     data = {"stack_id": "shop", "environment_id": "prod", "version": "1.0", "strategy": strategy}
     assert {fault.where for fault in REQUEST._faults(json.dumps(data).encode())} == places
+
+
+@pytest.mark.parametrize("trigger", ["drift", "schedule", None])
+def test_who_gives_a_command_is_neither_drift_nor_the_schedule(trigger):
+    (fault,) = RETRAIN._faults(json.dumps({"trigger": trigger}).encode())
+    assert (fault.where, fault.what) == ("/data/trigger", f"{trigger!r} is not one of ['command']")
+    assert RETRAIN._faults(b'{"trigger": "command"}') == []

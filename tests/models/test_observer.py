@@ -18,7 +18,7 @@ from models.observe.observed import ACTIVE, ID, LABEL, OTHER, PREDICTION, VERSIO
 from models.observe.observing import Pace, Sources
 from models.observe.recalling import latest_outcomes, recall
 from models.observe.referencing import read_reference, thresholds_for
-from sagacity.wiring import initialise_server
+from sagacity.initialising import initialise_server
 from tests.eventstore.log import until
 from tests.models.watched import FEATURES, PATIENT, QUICK, observer, watched
 
@@ -42,6 +42,7 @@ async def test_a_version_in_use_is_watched_beside_what_it_was_trained_on(log_url
         thresholds_for(PATIENT.monitoring, FEATURES),
         POLICY,
         0,
+        5,
     )
     assert (reference.columns["x"].rows, reference.columns["city"].missing) == (400, 1)
     assert reference.predictions.rows == known.holdout.rows == 120, "what it says of rows that it has not seen"
@@ -110,7 +111,7 @@ async def test_labels_of_another_version_are_rows_to_learn_from_and_no_errors_of
             await m.observed(outcomes=50)
         events = await m.events(monitor.OutcomesObserved)
     assert (sum(each.rows for each in events), sum(each.of_version for each in events)) == (50, 20)
-    assert sum(each.wrong for each in events) >= 30
+    assert sum(each.wrong for each in events) == 30 + sum(each.wrong_of_version for each in events)
 
 
 async def test_errors_that_have_become_more_lead_to_a_training(log_url):
@@ -132,6 +133,29 @@ async def test_errors_that_have_become_more_lead_to_a_training(log_url):
     assert (requested.trigger, requested.since) == ("drift", 160)
     assert requested.reason.startswith("errors: ")
     assert "of the holdout were" in requested.reason
+
+
+async def test_drift_during_a_training_asks_for_the_next_one_when_that_has_ended(log_url):
+    async with watched(log_url) as m, observer(log_url):
+        await m.in_use(ModelPolicy(monitoring=EAGER))
+        m.world.changed = True
+        await m.use(60)
+        await until(lambda: _is_training(m))
+        before = len(await m.events(monitor.Judged))
+        await m.use(60)
+        await until(lambda: _has_more(m, monitor.Judged, before))
+        assert (await m.known()).training == f"{m.id}-2"
+        await m.tell("model", m.id, model.ReleaseTraining(f"{m.id}-2"))
+        await until(lambda: _is_training(m))
+        assert (await m.known()).training == f"{m.id}-3"
+        await m.tell("model", m.id, model.ReleaseTraining(f"{m.id}-3"))
+        await m.predict(5)
+        await m.observed(inputs=125)
+        assert (await m.known()).training is None, "once"
+
+
+async def _has_more(m, kind, before) -> bool:
+    return len(await m.events(kind)) > before
 
 
 async def _is_training(m) -> bool:

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from domain import model
 from domain.pipeline import Feature
-from eventstore.blobs import Blobs
+from eventstore.blobs import BUCKET, Blobs
 from eventstore.errors import LogFull, LogUnavailable, WriteTooLarge
 from eventstore.tasks import end_tasks
 from models.learn.artifacts import dump
@@ -20,9 +20,10 @@ from models.serve.errors import ModelNotChosen, NoActiveVersion, UnknownModel, U
 from models.serve.predictions import Predictions
 from models.serve.served import ServedVersion, is_chosen, predict_together
 from models.serve.serving import Predictor
-from sagacity.wiring import initialise_server, open_core
+from sagacity.initialising import initialise_server
+from sagacity.wiring import open_core
 from tests.eventstore.log import until
-from tests.models.trained import FEATURES, add_version, fitted, fresh, promote, register, tell
+from tests.models.trained import FEATURES, add_version, fitted, fresh, in_use, promote, tell
 
 ROWS = [[30.5, -1.0, "oslo"], [60.0, None, None]]
 
@@ -39,12 +40,7 @@ class Serving:
         return Predictor(self.core.store, self.core.aggregates, self.blobs, self.predictions, **options)
 
     async def model(self, *versions, active=None, **options):
-        id = await register(self.core, **options)
-        for version in versions:
-            await add_version(self.core, self.blobs, id, version)
-        if active:
-            await promote(self.core, id, active)
-        return id
+        return await in_use(self.core, self.blobs, *versions, active=active, **options)
 
     async def predict(self, id, version=None, rows=ROWS, request="r"):
         served = await self.predictor.version(id, version)
@@ -166,7 +162,8 @@ async def test_an_artifact_that_is_gone_is_unusable(serving):
     id = await serving.model()
     await add_version(serving.core, serving.blobs, id, "1")
     await add_version(serving.core, serving.blobs, id, "2")
-    await (await serving.blobs._opened()).delete(serving.predictor._models[id].versions["2"].artifact)
+    store = await serving.core.connection.jetstream().object_store(BUCKET)
+    await store.delete(serving.predictor._models[id].versions["2"].artifact)
     with pytest.raises(VersionUnusable):
         await serving.predict(id, "2")
 

@@ -15,7 +15,7 @@ from domain.monitor import Label
 from domain.pipeline import Feature, Pipeline
 from eventstore.envelope import Envelope, Recorded
 from models.observe import observations
-from models.observe.asking import due, wanted
+from models.observe.asking import due, later, wanted
 from models.observe.following import Followed, Moment, follow
 from models.observe.grouping import grouped
 from models.observe.joining import Given, Remembered, join
@@ -37,13 +37,13 @@ IN_USE = (
 )
 
 
-def told(*events: model.Event) -> Followed:
-    """One an hour, each at ten times its version."""
+def told(*events: model.Event, begun_by: str = "somebody") -> Followed:
+    """One an hour, each at ten times its version; trainings are begun by a command of that id."""
     followed = Followed()
     for version, event in enumerate(events, 1):
         envelope = Envelope(
             specversion="1.0", id="e", source="s", type="t", time=hour(version), datacontenttype="j", stream="model/m",
-            streamversion=version, correlationid="c", actor="a", data=b"",
+            streamversion=version, correlationid="c", actor="a", data=b"", causationid=begun_by,
         )  # fmt: skip
         followed = follow(followed, Recorded(10 * version, envelope, b""), event)
     return followed
@@ -85,17 +85,17 @@ def test_a_comparison_counts_from_its_beginning_to_its_end():
     assert told(*IN_USE, started, model.ComparisonEnded("m-2")).comparing is None
 
 
-def judged(kind="errors", *, version="1", number=7) -> monitor.Judged:
+def judged(kind="errors", *, version="1", number=7, observation=3) -> monitor.Judged:
     details = {"rows": 80.0, "wrong": 31.0, "holdout_rows": 50.0, "holdout_wrong": 5.0}
     feature = "" if kind == "errors" else "age"
     verdict = Verdict(kind, feature, "e-detector" if kind == "errors" else "ks", 80, 0.000123456, 0.01, details)
-    return monitor.Judged(number, version, 3, verdict, "drift/1")
+    return monitor.Judged(number, version, observation, verdict, "drift/1")
 
 
 def test_drift_asks_for_a_training_where_the_policy_says_so():
     (asked,) = wanted("m", told(*IN_USE), judged(), hour(5))
     reason = "errors: 31 of the last 80 labelled rows wrong, 10.0% of the holdout were"
-    assert asked == ("drift-m-7", model.Retrain(reason=reason, trigger="drift"))
+    assert asked == ("drift-m-7-2", model.AskForTraining("drift", reason))
     (asked,) = wanted("m", told(*IN_USE), judged("prediction"), hour(5))
     assert asked.command.reason == "drift of the predictions at row 80 (ks: 0.000123 beyond 0.01)"
     assert wanted("m", told(*IN_USE), judged("feature"), hour(5)) == ()
@@ -106,10 +106,37 @@ def test_drift_of_a_version_that_is_in_use_no_more_asks_for_nothing():
     assert wanted("m", told(*IN_USE, model.RolledBack(None, "1", None, "")), judged(), hour(5)) == ()
 
 
+def test_drift_during_a_training_asks_once_it_has_ended():
+    """The id differs from the one that was refused, if this observer had not heard of that training."""
+    during = (*IN_USE, model.TrainingReserved("m-2", "2"))
+    assert wanted("m", told(*during), judged(), hour(5)) == ()
+    ended = (*during, model.TrainingReleased("m-2"))
+    (asked,) = wanted("m", told(*ended), judged(), hour(5))
+    assert (asked.id, asked.command.trigger) == ("drift-m-7-3", "drift")
+    promoted = (*during, model.Promoted("2", "1", "m-2", ""), model.TrainingReleased("m-2"))
+    assert wanted("m", told(*promoted), judged(), hour(5)) == (), "it was about another version"
+
+
+def test_drift_that_a_training_was_begun_by_asks_no_more_whatever_became_of_it():
+    """Also after a restart: the model's events tell."""
+    ended = (*IN_USE, model.TrainingReserved("m-2", "2"), model.TrainingReleased("m-2"))
+    followed = told(*ended, begun_by="drift-m-7-2")
+    assert wanted("m", followed, judged(), hour(5)) == ()
+    assert [each.id for each in wanted("m", followed, judged(number=70), hour(5))] == ["drift-m-70-3"]
+
+
+def test_of_one_observation_the_first_verdict_asks_for_all():
+    assert later(judged(), None)
+    assert not later(judged(number=8), judged())
+    assert later(judged("feature", number=8), judged()), "inputs and outcomes are numbered apart"
+    assert later(judged(number=8, observation=4), judged())
+    assert not later(judged(number=6, observation=2), judged())
+
+
 def test_the_schedule_counts_from_the_last_training_or_change_of_version():
     assert wanted("m", told(*IN_USE), None, hour(5.9)) == ()
     (asked,) = wanted("m", told(*IN_USE), None, hour(6))
-    assert asked == ("schedule-m-5", model.Retrain(reason="3600 s after 2026-11-01 05:00:00 UTC", trigger="schedule"))
+    assert asked == ("schedule-m-5", model.AskForTraining("schedule", "3600 s after 2026-11-01 05:00:00 UTC"))
     reserved = (*IN_USE, model.TrainingReserved("m-2", "2"))
     assert due(told(*reserved)) is None, "a training is under way"
     assert due(told(*reserved, model.TrainingReleased("m-2"))) == hour(8)

@@ -66,5 +66,15 @@ async def add_version(core, blobs, id, version, content=None):
     )
 
 
+async def in_use(core, blobs, *versions, active=None, **options):
+    """A model with these versions, of which one is in use, or none."""
+    id = await register(core, **options)
+    for version in versions:
+        await add_version(core, blobs, id, version)
+    if active:
+        await promote(core, id, active)
+    return id
+
+
 async def promote(core, id, version):
     await tell(core, id, model.Promote(version))

@@ -67,6 +67,19 @@ class Watched:
 
     async def train(self, rows: int = 400, *, sabotaged: bool = False) -> str:
         """The next version, not in use yet; a sabotaged one has learnt the opposite."""
+        content, dataset_id = await self._dataset(rows, sabotaged=sabotaged)
+        pipeline = Pipeline("decision_tree", {"max_depth": 2})
+        await self.tell("model", self.id, model.Retrain(dataset_id, pipeline=pipeline))
+        version = await self._add(content, dataset_id)
+        await self.tell("model", self.id, model.ReleaseTraining(f"{self.id}-{version}"))
+        return version
+
+    async def train_as_asked(self) -> str:
+        """The version of the training that is under way; it stays so."""
+        return await self._add(*await self._dataset(400))
+
+    async def _dataset(self, rows: int, *, sabotaged: bool = False) -> tuple[str, str]:
+        """Its content and id."""
         values, labels = self.world.rows(rows)
         if sabotaged:
             labels = ["0" if label == "1" else "1" for label in labels]
@@ -76,13 +89,10 @@ class Watched:
         columns_of = tuple(dataset.Column(name, kind, 0, 2) for name, kind in KINDS.items())
         registered = dataset.Register("rows", "upload", content, len(data), rows, "y", columns_of, 1.0)
         await self.tell("dataset", dataset_id, registered)
-        await self.tell(
-            "model", self.id, model.Retrain(dataset_id, pipeline=Pipeline("decision_tree", {"max_depth": 2}))
-        )
-        return await self._add(content, data)
+        return content, dataset_id
 
-    async def _add(self, content: str, data: bytes) -> str:
-        known = await self.known()
+    async def _add(self, content: str, dataset_id: str) -> str:
+        known, data = await self.known(), await self.blobs.get(content)
         version, experiment_id = str(known.reserved), str(known.training)
         opened = (await self.core.aggregates.load(experiment.experiment, experiment_id, latest=True)).state.requested
         training = opened.policy.training
@@ -97,7 +107,7 @@ class Watched:
             version,
             experiment_id,
             await self.blobs.put(artifact),
-            str(opened.dataset.dataset_id),
+            dataset_id,
             content,
             trained.training_samples,
             trained.classes,
@@ -105,7 +115,6 @@ class Watched:
             model.Holdout(len(said), wrong),
         )
         await self.tell("model", self.id, added)
-        await self.tell("model", self.id, model.ReleaseTraining(experiment_id))
         return version
 
     async def promote(self, version: str) -> None:
@@ -232,9 +241,7 @@ async def drifted(url: str) -> str:
             return (await m.known()).training is not None
 
         await until(is_asked_for)
-        known = await m.known()
-        await m.tell("model", m.id, model.ReleaseTraining(str(known.training)))
-        other = await m.train()
+        other = await m.train_as_asked()
         experiment_id = (await m.known()).versions[other].experiment_id
         await m.tell("model", m.id, model.StartComparison(experiment_id, "shadow", other))
         for total in (235, 250, 265):
@@ -242,6 +249,7 @@ async def drifted(url: str) -> str:
             await m.observed(total, total)
         await m.tell("model", m.id, model.EndComparison(experiment_id))
         await m.tell("model", m.id, model.PromoteChallenger(experiment_id, other, "1", "better"))
+        await m.tell("model", m.id, model.ReleaseTraining(experiment_id, other))
         m.served = await m.version(other)
         await m.until(lambda state: state.beginnings == 2)
         m.world.shift = -1.0

@@ -15,7 +15,8 @@ from projections.queries import ReadModels
 from projections.read_models import READ_MODELS
 from projections.rows import row_of
 from projections.runner import ProjectionRunner
-from sagacity.wiring import initialise_server, open_core
+from sagacity.initialising import initialise_server
+from sagacity.wiring import open_core
 
 ME = Caller(actor="ann")
 

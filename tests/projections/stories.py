@@ -79,7 +79,8 @@ async def concluded(core, id, version, outcome):
 
 
 async def watched(core, id, version):
-    """A window that drifted; 100 outcomes of which 10 are wrong, with a comparison; some that are of other versions."""
+    """A window that drifted; 100 outcomes of which 10 are wrong, with a comparison; then mostly outcomes of other
+    versions, of which it is not told whose are wrong, and such of which it is: 2 of 20."""
     compared = monitor.Compared(f"{id}-{version}", "watch", "1", BETTER)
     await accepted(core, "monitor.record_labels", id, {"labels": [{"prediction": "b1.0", "label": "1"}]})
     await tell(
@@ -103,6 +104,17 @@ async def watched(core, id, version):
         ),
         monitor.ObserveOutcomes(
             beginning=1, labels_from=2, labels_to=2, rows=40, wrong=39, of_version=1, unmatched=0, content=SHA
+        ),
+        monitor.ObserveOutcomes(
+            beginning=1,
+            labels_from=3,
+            labels_to=3,
+            rows=50,
+            wrong=31,
+            of_version=20,
+            unmatched=0,
+            content=SHA,
+            wrong_of_version=2,
         ),
     )
 

@@ -116,6 +116,8 @@ async def test_every_metric_of_an_event_is_a_row_of_its_own(platform):
         ("production", "psi.age"): 0.31,
         ("production", "p_value.age"): 0.001,
     }
+    rates = await rows(platform, "models", "model_metrics", environment="production", metric_name="error_rate")
+    assert [row.metric_value for row in rates] == [0.1, 0.1], "of both observations that tell"
     assert len(await rows(platform, "models", "model_metrics", environment="production", metric_name="psi.age")) == 1
 
 
@@ -123,7 +125,8 @@ async def test_a_monitor_tells_what_was_seen_of_the_version_in_use_and_every_ver
     await stories.a_model(platform)
     await stories.watched(platform, "churn", "1")
     (row,) = await rows(platform, "monitors")
-    assert (row.model_version, row.predictions, row.outcomes, row.error_rate) == ("1", 500, 100, 0.1)
+    assert (row.model_version, row.predictions, row.outcomes, row.error_rate) == ("1", 500, 120, 0.1)
+    assert (row.predictions_per_day > 500, row.expected_per_day, row.rate_warning) == (True, 1_000, None)
     assert (row.holdout_error_rate, row.labels, row.unmatched, row.verdicts) == (0.2, 1, 2, 1)
     assert row.last_window == stories.WINDOW
     assert row.comparison.judgement == stories.BETTER

@@ -1,6 +1,6 @@
 import pytest
 
-from sagacity.wiring import initialise_server
+from sagacity.initialising import initialise_server
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ def machine(log, tmp_path):
     made = []
 
     def flags(roles):
-        return ("--nats-url", log, "--database-url", "postgresql://127.0.0.1:9/none", "--role", roles)
+        return ("--nats-url", log, "--role", roles)
 
     def start(name, roles):
         made.append(Up(tmp_path / name, *flags(roles)))
@@ -37,6 +37,7 @@ def eventually(holds, timeout=20):
 
 
 def test_a_second_machine_with_the_saga_role_says_who_has_it_and_exits_2(machine, tmp_path):
+    """A worker may run beside it: with no process host, and no database, which it neither fills nor reads."""
     first = machine("first", "saga,worker")
     called = subprocess.run(
         [sys.executable, "-m", "sagacity", "up", "--data", tmp_path / "second", *machine.flags("saga")],
@@ -50,14 +51,8 @@ def test_a_second_machine_with_the_saga_role_says_who_has_it_and_exits_2(machine
     assert called.stderr.count("\n") == 1
     beside = machine("beside", "worker")
     assert not (beside.home / "run" / "process-host.pid").exists()
-
-
-def test_who_neither_fills_nor_reads_a_database_starts_none(log, tmp_path):
-    alone = Up(tmp_path / "alone", "--nats-url", log, "--role", "worker").wait()
-    try:
-        assert not (alone.home / "postgres").exists()
-    finally:
-        assert alone.stop() == 0
+    assert not (beside.home / "postgres").exists()
+    assert beside.stop() == 0
 
 
 def test_after_a_kill_the_place_is_free_at_once_for_the_same_directory_and_for_another(machine):

@@ -13,7 +13,7 @@ from sagacity.embedded.directory import DataDirectory, free_port
 from sagacity.embedded.postgres import postgres_service
 from sagacity.embedded.service import Child
 from sagacity.release_logs import LogsOfReleases
-from sagacity.roles import RoleSettings
+from sagacity.role_settings import RoleSettings
 from sagacity.wiring import open_core
 from tests.projections.platform import ME, CommandRequest
 

@@ -8,8 +8,9 @@ import pytest
 from eventstore.errors import LogFull
 from eventstore.tasks import end_tasks
 from handlers.command import Caller, CommandRequest
+from sagacity.initialising import initialise_server
 from sagacity.room import watch_room
-from sagacity.wiring import initialise_server, open_core
+from sagacity.wiring import open_core
 
 REGISTER = CommandRequest(type="organization.register", data=b'{"name": "Acme"}')
 

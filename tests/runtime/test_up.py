@@ -15,6 +15,7 @@ import pytest
 from nats.errors import Error as NatsError
 
 from eventstore.connection import connect_to
+from sagacity.cli import main
 from tests.up import Up, running_platform
 
 SERVICES = ("nats-server", "postgresql", "process-host", "roles")
@@ -78,10 +79,17 @@ def test_while_the_log_is_away_commands_get_a_503_that_says_to_try_again(up):
     assert len(history) == 1
 
 
-def command_line(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "sagacity", *map(str, arguments)], capture_output=True, text=True, timeout=60
-    )
+@pytest.fixture
+def command_line(capfd):
+    """The real command line, called in this process: it imports everything once for all tests."""
+
+    def run(*arguments):
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as exited:
+            main([str(argument) for argument in arguments])
+        return subprocess.CompletedProcess(arguments, exited.value.code, *capfd.readouterr())
+
+    return run
 
 
 def says(result, text):
@@ -91,10 +99,12 @@ def says(result, text):
 
 
 def test_a_second_instance_on_the_same_data_says_so_and_exits_2(up):
-    says(command_line("up", "--data", up.home, "--port", "0"), "another instance (process")
+    arguments = ("-m", "sagacity", "up", "--data", up.home, "--port", "0")
+    second = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=60)
+    says(second, f"another instance (process {up.process.pid}")
 
 
-def test_a_port_that_is_taken_is_named(tmp_path):
+def test_a_port_that_is_taken_is_named(command_line, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         says(command_line("up", "--data", tmp_path / "d", "--port", port), f"port {port} of 127.0.0.1 is taken")
@@ -108,19 +118,19 @@ def test_a_port_that_is_taken_is_named(tmp_path):
         (["--role", "api", "--nats-url", "nats://127.0.0.1:1"], "--database-url is missing: role api reads what"),
     ],
 )
-def test_what_would_not_work_is_said_before_anything_is_started(tmp_path, flags, text):
+def test_what_would_not_work_is_said_before_anything_is_started(command_line, tmp_path, flags, text):
     says(command_line("up", "--data", tmp_path / "d", "--port", "0", *flags), text)
     assert not list((tmp_path / "d" / "logs").iterdir())
 
 
-def test_servers_that_cannot_be_reached_are_named_with_the_reason_and_without_the_password(tmp_path):
+def test_servers_that_cannot_be_reached_are_named_with_the_reason_and_without_the_password(command_line, tmp_path):
     url = "nats://ann:sec@ret@127.0.0.1:1"
     result = command_line("up", "--data", tmp_path / "d", "--port", "0", "--nats-url", url)
     says(result, "no connection to NATS at nats://127.0.0.1:1: [Errno 111] Connect call failed")
     assert "ret@" not in result.stderr
 
 
-def test_a_log_that_was_never_initialised_is_not_made_silently(tmp_path, nats_url):
+def test_a_log_that_was_never_initialised_is_not_made_silently(command_line, tmp_path, nats_url):
     """An empty external server gets its log by `sagacity init`, and only by it."""
     says(command_line("up", "--data", tmp_path / "d", "--nats-url", nats_url), "there is no stream EVENTS")
 
@@ -137,13 +147,13 @@ def test_a_log_that_was_never_initialised_is_not_made_silently(tmp_path, nats_ur
         ("", ["--colour", "red"], "No such option"),
     ],
 )
-def test_wrong_settings_are_one_line_and_exit_status_2(tmp_path, file, flags, text):
+def test_wrong_settings_are_one_line_and_exit_status_2(command_line, tmp_path, file, flags, text):
     (tmp_path / "sagacity.toml").write_text(file)
     arguments = flags if "--data" in flags else ["--data", tmp_path, *flags]
     says(command_line("up", *arguments), text)
 
 
-def test_help_answers_for_every_command():
+def test_help_answers_for_every_command(command_line):
     said = command_line("--help").stdout
     for name in ("up", "demo", "status", "events", "projections", "replay", "verify", "backup", "restore"):
         assert name in said

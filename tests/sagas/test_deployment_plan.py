@@ -27,7 +27,7 @@ from sagas.definition import (
     Told,
     Unreachable,
 )
-from sagas.deployment import attempt_of, canary_of, listens, plan, react, rollout_of
+from sagas.deployment import attempt_of, listens, plan, react, rollout_of
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 OLD = ReleaseSpec("old-shop")
@@ -116,7 +116,7 @@ class World:
         if what.operation == "keep":
             return TimedOut("keep-timeout")
         if what.step.startswith("canary") and not what.undo:
-            shares = roles(attempt_of(self.state), canary_of(rollout_of(self.state)), what.step)
+            shares = roles(attempt_of(self.state), rollout_of(self.state).canary, what.step)
             return Done(what, "url", (Told("deployment", "d1", canary.ShiftTraffic(what.step, shares, self.now)),))
         return Done(what, "ok")
 

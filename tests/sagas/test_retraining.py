@@ -6,9 +6,10 @@ import sys
 
 import pytest
 
-from domain import experiment, monitor
+from domain import experiment, model, monitor
 from eventstore.blobs import BUCKET
 from eventstore.errors import LogUnavailable
+from models.learn.training import TrainingFailed
 from tests.sagas.model_story import TREE, ModelStory, table, told, trainings_of
 
 SLOW = {"algorithm": "random_forest", "parameters": {"n_estimators": 1000}}
@@ -88,7 +89,7 @@ async def test_after_drift_only_rows_since_then_are_trained_on(log_url):
     async with told(log_url, "drift") as story:
         await ready(story, training={"fresh": 500, "rows": 600})
         await story.label(400, 7)
-        await story.retrain(trigger="drift", reason="errors")
+        await story.direct("model", "drift", model.AskForTraining("drift", "errors"))
         await story.until(lambda: story.saga(2), lambda state: getattr(state, "stumbled", None) == "0 of 500")
         await story.label(100, 8)
         await story.until(lambda: story.saga(2), lambda state: state.stumbled == "100 of 500")
@@ -126,8 +127,10 @@ async def test_rows_that_are_gone_are_not_trained_on(log_url):
         await story.label(60, 3)
         await (await story.core.connection.jetstream().object_store(BUCKET)).delete(story.contents[-1])
         await story.retrain()
-        await story.assert_settled(2, "discarded", active="1")
-        assert await story.reason(2) == f"assemble: what was stored as {story.contents[-1]} is not there any more"
+        waiting = await story.until(lambda: story.saga(2), lambda state: getattr(state, "stumbled", ""))
+        assert waiting.stumbled == "0 of 50"
+        await story.label(60, 4)
+        await story.under_way(2, "train")
 
 
 async def test_no_more_trainings_run_at_once_than_are_allowed(log_url):
@@ -222,6 +225,25 @@ async def test_a_paused_saga_goes_on_when_a_person_says_so(log_url):
         assert (await story.command("saga.resume", "retraining-paused-2")).outcome == "accepted"
         await story.under_way(2, "shadow")
         await story.command("experiment.cancel", "paused-2")
+        await story.assert_settled(2, "discarded", active="1")
+
+
+async def test_what_is_too_large_to_be_written_waits_for_a_person(log_url):
+    async with told(log_url, "too-large") as story:
+        await ready(story)
+        failures = iter(range(1))
+
+        async def fail_at_length(what):
+            if what == "train" and next(failures, None) is not None:
+                raise TrainingFailed("x" * 2_000_000)
+
+        story.workshop.before = fail_at_length
+        await story.second()
+        paused = await story.until(lambda: story.saga(2), lambda state: getattr(state, "paused", None))
+        assert paused.paused.startswith("too large to be written: over ")
+        assert (await story.command("saga.resume", "retraining-too-large-2")).outcome == "accepted"
+        await story.under_way(2, "shadow")
+        await story.command("experiment.cancel", "too-large-2")
         await story.assert_settled(2, "discarded", active="1")
 
 

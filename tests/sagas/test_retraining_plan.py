@@ -116,6 +116,16 @@ class TestTheGates:
         assert world.reason == why
         assert not any(isinstance(each, model.ComparisonStarted) for each in world.happened)
 
+    @pytest.mark.parametrize("champion", [True, False])
+    def test_what_is_rare_need_not_be_found_more_often_than_the_most_common_class_is_right(self, champion):
+        rare = Evaluated({"accuracy": 0.96, "majority": 0.98}, Holdout(150, 6))
+        policy = ModelPolicy(gate=Gate(beat_majority=False))
+        world = World(requested(champion=champion, dataset=DATA, policy=policy), rare).run()
+        if champion:
+            assert world.state.step == "shadow"
+        else:
+            world.assert_ended("promoted", active="1")
+
     def test_as_good_as_is_asked_for_is_good_enough(self):
         world = World(requested(policy=ModelPolicy(gate=Gate(min_accuracy=0.9)))).run()
         assert world.state.step == "shadow"
@@ -323,6 +333,14 @@ class TestTheWayBack:
         assert [each.decision for each in world.happened if isinstance(each, experiment.Decided)] == ["promote"]
         assert any(isinstance(each, experiment.RollbackStarted) for each in world.happened)
 
+    def test_a_rollback_in_the_last_moment_of_the_watch_is_no_promotion(self):
+        """Right before the last write, and the saga has not heard of it."""
+        world = World().reach("watch")
+        world.tell(TimedOut("watch-timeout"))
+        world.say("model", model.RollBack("complaints"))
+        world.run().assert_ended("rolled_back", active="1")
+        assert world.reason == "version 1 is in use, not 2"
+
     def test_reasons_of_any_length_fit(self):
         world = World().run(lambda what: Rejected(what, "x" * 5_000))
         world.assert_ended("discarded", active="1")
@@ -472,6 +490,7 @@ def _assert_settled(world):
         assert {effect.status for effect in world.state.effects if effect.step == "promote"} == {"kept"}
         decided = [each.decision for each in world.happened if isinstance(each, experiment.Decided)]
         assert decided == ["promote"]
+        assert world.model.active == world.request.version
     elif "promote" not in waived:
         assert world.model.active != world.request.version
         assert all(known.discarded for number, known in world.model.versions.items() if number == world.id[2:])

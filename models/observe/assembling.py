@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from typing import Final, NamedTuple
 
 from domain import monitor
@@ -11,17 +12,14 @@ from domain.experiment import Requested
 from domain.pipeline import Feature
 from eventstore.aggregates import Aggregates
 from eventstore.blobs import Blobs
-from eventstore.envelope import StreamId
 from eventstore.store import EventStore
 from models.data.datasets import Prepared, from_columns
-from models.data.tables import Columns, Kinds, TableInvalid, from_parquet
+from models.data.tables import Columns, Kinds, TableInvalid
 from models.observe.observed import LABEL
+from models.observe.recalling import latest_outcomes, tables_kept
 
 LEAST: Final = 50
 """Rows of a dataset, where no drift says that they must be fresh."""
-
-_PAGE: Final = 64
-"""Events of the monitor that are read at a time, latest first; each may hold 10,000 labels."""
 
 
 class Wanted(NamedTuple):
@@ -55,6 +53,12 @@ class Assembled(NamedTuple):
     last: int
 
 
+class TooFew(NamedTuple):
+    """`rows` that could be taken are there: those that were observed and are kept."""
+
+    rows: int
+
+
 class LabelledRows:
     """Safe for any number of concurrent callers."""
 
@@ -72,45 +76,39 @@ class LabelledRows:
             case monitor.Watching(rows=rows):
                 return Seen(version, rows)
 
-    async def assemble(self, requested: Requested, seen: Seen) -> Assembled | None:
-        """The latest rows that were seen; None when there are not enough. Raises LogUnavailable, BlobMissing,
-        and TableInvalid where rows lack a feature."""
+    async def assemble(self, requested: Requested, seen: Seen) -> Assembled | TooFew:
+        """Of the latest rows that were seen and are kept. Raises LogUnavailable, and TableInvalid where rows lack a
+        feature."""
         least, most, after = wanted(requested)
         rows = seen.rows or 0
         if rows - after < least:
-            return None
+            return TooFew(max(0, rows - after))
         take = min(most, rows - after)
-        contents = await self._latest(requested.model_id, seen.version, take)
-        stored = [await self._blobs.get(content) for content in contents]
-        dataset = await asyncio.to_thread(_joined, stored, requested.features, requested.target, take)
+        contents = await latest_outcomes(self._store, requested.model_id, seen.version, take)
+        names = {**{feature.name: feature.name for feature in requested.features}, requested.target: LABEL}
+        columns: Columns = {name: [] for name in names}
+        async with aclosing(tables_kept(self._blobs, contents)) as observed:
+            async for table in observed:
+                if table is None:  # what was seen before is not what came just before the others
+                    columns = {name: [] for name in names}
+                else:
+                    _extend(columns, table, names)
+        take = min(take, len(columns[requested.target]))
+        if take < least:
+            return TooFew(take)
+        dataset = await asyncio.to_thread(_last, columns, requested.features, requested.target, take)
         return Assembled(dataset, rows - take + 1, rows)
 
-    async def _latest(self, model_id: str, version: int, rows: int) -> list[str]:
-        """Of the observations that hold so many rows, oldest first."""
-        contents: list[str] = []
-        while version > 0 and rows > 0:
-            before = max(0, version - _PAGE)
-            stream = StreamId(monitor.monitor.category, model_id)
-            events = await self._store.load(stream, after_version=before, limit=version - before, latest=True)
-            for event in reversed(events):
-                observed = self._store.decode(event)
-                if isinstance(observed, monitor.OutcomesObserved) and observed.content is not None and rows > 0:
-                    contents.append(observed.content)
-                    rows -= observed.rows
-            version = before
-        return contents[::-1]
+
+def _extend(columns: Columns, table: Columns, names: Mapping[str, str]) -> None:
+    """`names`: of a column of the dataset, that of the same one as it was observed. Raises TableInvalid."""
+    missing = [source for source in names.values() if source not in table]
+    if missing:
+        raise TableInvalid(tuple(f"observed rows have no column {source!r}" for source in missing))
+    for name, source in names.items():
+        columns[name] += table[source]
 
 
-def _joined(stored: Sequence[bytes], features: Sequence[Feature], target: str, rows: int) -> Prepared:
-    """The last so many of all rows; the label becomes the column `target`."""
-    names = {**{feature.name: feature.name for feature in features}, target: LABEL}
-    columns: Columns = {name: [] for name in names}
-    for content in stored:
-        found, _ = from_parquet(content)
-        missing = [source for source in names.values() if source not in found]
-        if missing:
-            raise TableInvalid(tuple(f"observed rows have no column {source!r}" for source in missing))
-        for name, source in names.items():
-            columns[name] += found[source]
+def _last(columns: Columns, features: Sequence[Feature], target: str, rows: int) -> Prepared:
     kinds: Kinds = {**{feature.name: feature.type for feature in features}, target: "category"}
     return from_columns({name: values[-rows:] for name, values in columns.items()}, kinds)

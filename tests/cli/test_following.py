@@ -1,0 +1,52 @@
+"""What people see of an experiment while it goes on, on a terminal."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from sagacity.cli.model_following import HowFar, Screen
+
+Shown = Callable[[Callable[[Screen], None]], str]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
+    """What a terminal got to see."""
+
+    def run(tell: Callable[[Screen], None]) -> str:
+        terminal = Terminal()
+        monkeypatch.setattr(sys, "stdout", terminal)
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setenv("COLUMNS", "150")
+        with Screen(as_json=False) as screen:
+            tell(screen)
+        return terminal.getvalue()
+
+    return run
+
+
+def test_while_rows_are_waited_for_a_bar_shows_how_many_of_them_are_there(shown: Shown) -> None:
+    seen = shown(lambda screen: screen.waiting("assemble: 12 of 50", HowFar(12, 50)))
+    assert "━" in seen
+    assert "12/50" in seen
+
+
+def test_evidence_goes_on_up_to_as_many_labels_as_the_policy_allows(shown: Shown) -> None:
+    seen = shown(lambda screen: screen.evidence("shadow: [green]better[/green]", HowFar(1_234, 5_000)))
+    assert "━" in seen
+    assert "1,234/5,000" in seen
+
+
+def test_where_nobody_knows_how_long_it_takes_there_is_no_bar(shown: Shown) -> None:
+    seen = shown(lambda screen: screen.waiting("train"))
+    assert "train" in seen
+    assert "━" not in seen
