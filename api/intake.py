@@ -7,11 +7,14 @@ sender that hears nothing may send them again: they are recorded once.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from typing import Any, Final
 
+import httpx
 import msgspec
 from litestar import MediaType, Request, Response, Router, get, post
+from litestar.background_tasks import BackgroundTask
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.params import FromPath
 
@@ -23,12 +26,14 @@ from api.services import Services
 from domain import source
 from domain.source import Configuration
 from eventstore.blobs import BlobTooLarge
-from eventstore.envelope import StreamId
+from eventstore.envelope import StreamId, now
 from eventstore.subjects import is_valid_id
 from handlers.command import Caller, Directive, Outcome
-from records.channels import CHANNELS, Incoming, challenge, verified
-from records.channels.errors import NotGenuine, NotUnderstood
+from records.channels import CHANNELS, Incoming, challenge, discord_api, verified
+from records.channels.errors import ChannelError, NotGenuine, NotUnderstood
 from records.intake import keep
+
+log = logging.getLogger(__name__)
 
 LARGEST: Final = 64 * 1024 * 1024
 """Bytes of a delivery."""
@@ -120,7 +125,7 @@ async def _take(
 ) -> Response[Any]:
     channel, headers = CHANNELS[configuration.platform], dict(request.headers)
     try:
-        incoming = await asyncio.to_thread(channel.messages, body, id, headers)
+        incoming = await asyncio.to_thread(channel.messages, body, id, headers, now())
     except NotUnderstood as error:
         faults = [ProblemFault("", fault) for fault in error.faults]
         return _problem(request, 422, str(error), name="not-understood", faults=faults)
@@ -128,7 +133,8 @@ async def _take(
     position = max((outcome.position for outcome in outcomes), default=services.live.position)
     told = channel.answer(body)
     if told is not None:  # the platform says what it wants to hear
-        return Response(told, status_code=200, headers={"X-Position": str(position)})
+        after = BackgroundTask(_settle, configuration, body) if incoming else None
+        return Response(told, status_code=200, headers={"X-Position": str(position)}, background=after)
     return _answered(outcomes, position, request)
 
 
@@ -141,6 +147,15 @@ async def _record(services: Services, configuration: Configuration, incoming: In
     (outcome,) = await services.handler.direct([directive], caller)
     count_command(outcome.command, "duplicate" if outcome.duplicate else outcome.outcome)
     return outcome
+
+
+async def _settle(configuration: Configuration, body: bytes) -> None:
+    """Whoever spoke through an interaction waits for a word; that it came is on the record already."""
+    try:
+        async with httpx.AsyncClient() as client:
+            await discord_api.settle(client, configuration, body, "Received.")
+    except ChannelError as error:
+        log.warning("an interaction was received, but not answered: %s", error)
 
 
 def _answered(outcomes: list[Outcome], position: int, request: Request[Any, Any, Any]) -> Response[Any]:

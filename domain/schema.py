@@ -30,7 +30,8 @@ class Condition(Struct, frozen=True, forbid_unknown_fields=True):
 class Field(Struct, frozen=True, forbid_unknown_fields=True):
     """`follows` are fields without which nobody could answer for this one: while one of them is missing this one is
     no root gap. `labels` are words before its value in a text, `questions` how it is asked for, both by language.
-    `oldest` and `newest` bound a date, in days from when the message was sent (negative: before)."""
+    `called` are other words for a choice, in any language. `oldest` and `newest` bound a date, in days from when the
+    message was sent (negative: before)."""
 
     path: Path
     type: FieldType = "text"
@@ -42,6 +43,7 @@ class Field(Struct, frozen=True, forbid_unknown_fields=True):
     maximum: float | None = None
     pattern: Annotated[str, Meta(max_length=200)] | None = None
     choices: tuple[Short, ...] = ()
+    called: dict[Short, tuple[Short, ...]] = {}
     oldest: float | None = None
     newest: float | None = None
     labels: dict[Language, tuple[Short, ...]] = {}

@@ -54,6 +54,9 @@ def _bounds(field: Field) -> Iterator[str]:
         yield "a choice needs choices" if field.type == "choice" else "choices are of the type choice"
     if len(set(field.choices)) < len(field.choices):
         yield "a choice is there twice"
+    yield from (
+        f"{name!r} is no choice that could be called something" for name in field.called.keys() - {*field.choices}
+    )
     if field.pattern is not None:
         yield from _pattern(field)
 

@@ -17,9 +17,6 @@ from domain.message import Message, record_id
 from domain.record import Answers
 from handlers.parts import Load, Part
 
-LONGEST_SOURCE: Final = 50
-"""Characters of a source's id."""
-
 _SAYS_SOMETHING: Final = 20
 """Characters from which a text without attachments can be a duplicate."""
 
@@ -56,10 +53,10 @@ async def _not_taken(message: Message, load: Load) -> Refusal | None:
 
 
 async def _answers(message: Message, load: Load) -> Answers | None:
-    if not message.conversation:
+    if not message.conversation or "automatic" in message.metadata:  # out of office, bounced
         return None
     said = await load(conversation.conversation, conversation.id_of(message.source, message.conversation))
-    return conversation.match(said, message.reply_to)
+    return conversation.match(said, message.reply_to, message.sender.id)
 
 
 def fingerprint_of(message: Message) -> str | None:

@@ -27,7 +27,8 @@ from domain.feature_rules import value_faults
 from domain.pipeline import Pipeline
 from domain.strategy import Canary, Strategy, declared
 from handlers.parts import Load, Part
-from handlers.receiving import LONGEST_SOURCE, received
+from handlers.receiving import received
+from handlers.unsound import LOOKED_AT, unsound
 
 _LONGEST_ID: Final = 80
 """The ids of a saga, its effects and reports are made of its subject's, and ids have at most 128 characters."""
@@ -55,8 +56,10 @@ async def resolve(decider: Decider[Any, Any, Any], id: str, command: Any, load: 
         return await _training(id, model.Retrain(reason=command.reason), command.trigger, load)
     if isinstance(command, record.Receive):
         return await received(id, command, load)
-    if isinstance(command, source.Register) and len(id) > LONGEST_SOURCE:
-        return _too_long("source", LONGEST_SOURCE)
+    if isinstance(command, LOOKED_AT):
+        wrong = await asyncio.to_thread(unsound, id, command)
+        if wrong is not None:
+            return wrong
     if isinstance(command, feature.Define) and id == _VALUES:
         return Refusal("name_reserved", f"{_VALUES!r} stands for the values of all features")
     if isinstance(command, feature.Derive):
@@ -98,8 +101,8 @@ async def _pipeline_faults(described: Pipeline) -> list[str]:
     return await asyncio.to_thread(faults)
 
 
-def _too_long(what: str, longest: int = _LONGEST_ID) -> Refusal:
-    return Refusal("id_too_long", f"the id of a {what} has at most {longest} characters: others grow from it")
+def _too_long(what: str) -> Refusal:
+    return Refusal("id_too_long", f"the id of a {what} has at most {_LONGEST_ID} characters: others grow from it")
 
 
 async def _training(id: str, command: model.Retrain, trigger: model.Trigger, load: Load) -> list[Part] | Refusal:

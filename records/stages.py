@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from domain import record
 from domain.flag import Flag
 from domain.message import Message
-from domain.record import Analysis, Assessment, Chase, Enrichment, Known, Reading, SkillRun
+from domain.record import Analysis, Assessment, Chase, Enrichment, Exchange, Known, Reading, SkillRun
 from domain.schema import Field, Schema, Value
 from domain.source import Configuration
 from eventstore.blobs import Blobs
@@ -37,6 +37,7 @@ class Analysing(Protocol):
         text: str,
         schemas: Mapping[str, tuple[int, Schema]],
         only: str | None,
+        earlier: Sequence[Exchange] = (),
     ) -> Analysis: ...
 
 
@@ -69,8 +70,9 @@ class Stages:
     async def analyse(self, known: Known, configuration: Configuration) -> record.Analyse:
         message, enrichment = known.received.message, known.enrichment or Enrichment()
         text = await self.text(known)
-        only = configuration.domain
-        return record.Analyse(await self.analyser.analyse(message, enrichment, text, self.schemas.latest, only))
+        earlier = known.analysis.exchanges if known.analysis else ()
+        schemas, only = self.schemas.latest, configuration.domain
+        return record.Analyse(await self.analyser.analyse(message, enrichment, text, schemas, only, earlier))
 
     async def answer(
         self, known: Known, asked: Known, configuration: Configuration
@@ -104,9 +106,8 @@ class Stages:
 
     def _chase(self, known: Known, configuration: Configuration) -> Chase | None:
         """Nobody is asked about what is there already, or where no answer could come from."""
-        received, reply = known.received, configuration.reply
-        reached = reply.apprise is not None or (configuration.platform in _REACHED and reply.token is not None)
-        if received.duplicate_of is not None or received.answers is not None or not reached:
+        received = known.received
+        if received.duplicate_of is not None or received.answers is not None or not _reaches(configuration):
             return None
         language = known.enrichment.language if known.enrichment else None
         return Chase(configuration.follow_up, configuration.calendar, language or configuration.language)
@@ -129,6 +130,14 @@ class Stages:
                 whole = (await self.blobs.get(said.content)).decode() if said.content else said.text
                 parts.append(whole[:_LONGEST])
         return "\n".join(part for part in parts if part)
+
+
+def _reaches(configuration: Configuration) -> bool:
+    """Whether the source says how its senders are answered."""
+    reply = configuration.reply
+    if configuration.platform == "email" and reply.api is not None:
+        return True
+    return reply.apprise is not None or (configuration.platform in _REACHED and reply.token is not None)
 
 
 def _check_readable(message: Message, enrichment: Enrichment) -> None:

@@ -25,7 +25,7 @@ from sagacity.initialising import initialise
 from sagacity.one_host import only_host
 from sagacity.passwords import without_passwords
 from sagacity.preflight import check_settings, needs_own_database
-from sagacity.role_settings import RoleSettings
+from sagacity.role_settings import ProviderAccess, RoleSettings
 from sagacity.settings import Settings
 from sagas.targets.process import ProcessTarget
 from sagas.targets.splitter.haproxy_binary import BINARY
@@ -98,12 +98,28 @@ async def _start(
         prediction_days=settings.prediction_days,
         prediction_bytes=settings.prediction_bytes,
         observed_days=settings.observed_days,
+        provider=_provider(settings),
         ready_file=str(directory.run / "roles.ready"),
         log_home="" if settings.nats_url else str(directory.path),
     )
     await supervisor.start(_roles(roles, directory))
     url = f"http://{'127.0.0.1' if settings.host in ('0.0.0.0', '::') else settings.host}:{port}"
     return RunningPlatform(url if "api" in settings.role else "", nats_url, database_url, directory)
+
+
+def _provider(settings: Settings) -> ProviderAccess | None:
+    if settings.provider_url is None or settings.provider_model is None:
+        return None
+    return ProviderAccess(
+        settings.provider_url,
+        settings.provider_model,
+        settings.provider_key_variable,
+        settings.provider_input_price,
+        settings.provider_output_price,
+        settings.provider_currency,
+        settings.provider_per_day,
+        settings.provider_per_record,
+    )
 
 
 async def _own_nats(settings: Settings, directory: DataDirectory, supervisor: Supervisor) -> str:

@@ -5,6 +5,20 @@ from __future__ import annotations
 import msgspec
 
 
+class ProviderAccess(msgspec.Struct, frozen=True):
+    """A language model behind an OpenAI-compatible API, and what may be spent on it. Prices are of a million tokens;
+    the key is in the environment, under the name of `key_variable`."""
+
+    url: str
+    model: str
+    key_variable: str
+    input_price: float
+    output_price: float
+    currency: str
+    per_day: float
+    per_record: float
+
+
 class RoleSettings(msgspec.Struct, frozen=True):
     """Where a process of roles finds the servers, and where it listens. Times are in seconds."""
 
@@ -23,6 +37,8 @@ class RoleSettings(msgspec.Struct, frozen=True):
     """Predictions are kept for so long, and at most so many bytes of them."""
     observed_days: float = 90.0
     """Observed rows are kept for so long."""
+    provider: ProviderAccess | None = None
+    """What reads the fields of records that rules do not find."""
     ready_file: str = ""
     log_home: str = ""
     """Where the log is kept, if on this machine."""

@@ -9,6 +9,7 @@ import signal
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -102,6 +103,7 @@ def _work(
     if "worker" in settings.roles:
         work.append(run_inbound(settings.nats_url, Inbox(core.handler), core.store))
         work.append(_observe(settings, core))
+        work.append(_work_on_records(settings, core))
     if settings.log_home:
         work.append(watch_room(core.store, Path(settings.log_home)))
     return work, ready
@@ -109,6 +111,11 @@ def _work(
 
 async def _observe(settings: RoleSettings, core: Core) -> None:
     await (await observer(core, settings.observed_days * 86_400)).run()
+
+
+async def _work_on_records(settings: RoleSettings, core: Core) -> None:
+    record_work = await asyncio.to_thread(import_module, "sagacity.record_work")
+    await record_work.run_records(core, await _predictions(settings, core), settings.provider)
 
 
 async def _api(settings: RoleSettings, core: Core, target_of: TargetOf, stop: asyncio.Event) -> None:

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
-from pydantic import AnyUrl, BeforeValidator, Field, ValidationError
+from pydantic import AnyUrl, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from sagacity.passwords import without_passwords
@@ -86,6 +86,21 @@ class Settings(BaseSettings):
     prediction_bytes: Annotated[int, Field(ge=1_000_000, le=2**50)] = 1024**3
     observed_days: Annotated[float, Field(ge=0.01, le=3660)] = 90.0
 
+    provider_url: Annotated[str | None, _url("http", "https")] = None
+    provider_model: str | None = None
+    provider_key_variable: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")] = "PROVIDER_KEY"
+    provider_input_price: Annotated[float, Field(ge=0, le=1e6)] = 0.0
+    provider_output_price: Annotated[float, Field(ge=0, le=1e6)] = 0.0
+    provider_currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "EUR"
+    provider_per_day: Annotated[float, Field(ge=0, le=1e6)] = 5.0
+    provider_per_record: Annotated[float, Field(ge=0, le=1e6)] = 0.05
+
+    @model_validator(mode="after")
+    def _whole(self) -> Settings:
+        if (self.provider_url is None) != (self.provider_model is None):
+            raise ValueError("provider_url and provider_model belong together")
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -143,7 +158,7 @@ def _read(file: tuple[Path, bool]) -> tuple[dict[str, Any], list[Fault]]:
 def _faults(error: ValidationError, merged: Mapping[str, tuple[str, object]]) -> list[Fault]:
     faults: list[Fault] = []
     for each in error.errors():
-        name = str(each["loc"][0])
+        name = str(each["loc"][0]) if each["loc"] else "provider_url"
         where = merged[name][0] if name in merged else name
         unknown = each["type"] == "extra_forbidden"
         what = _unknown(name, where) if unknown else f"{_words_of(each['msg'])} (given: {_shown(merged[name][1])})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import msgspec
 
 from domain import environment
@@ -26,7 +28,9 @@ from handlers.command import Caller, Directive
 from handlers.command_handler import CommandHandler
 from handlers.routes import routes_of
 from models.serve.predictions import Predictions
+from records.channels import send
 from sagas.definition import SagaDefinition, Told
+from sagas.follow_up_steps import follow_up_saga
 from sagas.instance import Refusals, Tell
 from sagas.prometheus import PrometheusReader
 from sagas.rollout import RetryPolicy, TargetOf, deployment_saga
@@ -83,6 +87,7 @@ def saga_definitions(core: Core, target_of: TargetOf, retries: RetryPolicy) -> S
     return [
         deployment_saga(target_of, circuit_of, PrometheusReader(), retries),
         retraining_saga(core.store, core.aggregates, Blobs(core.connection), retries),
+        follow_up_saga(core.store, core.aggregates, send, httpx.AsyncClient(), os.environ, retries),
     ]
 
 

@@ -22,6 +22,8 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 SCHEMA: Final = "schema.json"
+_ADDRESS: Final = "_stop_words_id"
+"""What a vectorizer of scikit-learn remembers of where in memory it checked its words."""
 
 
 def read(content: bytes) -> dict[str, bytes]:
@@ -61,6 +63,8 @@ def canonical(dumped: bytes) -> dict[str, bytes]:
     arrays = {names[name]: array for name, array in files.items()}
     for node in nodes(schema):
         node.pop("__id__", None)
+        if isinstance(node.get("content"), dict):
+            node["content"].pop(_ADDRESS, None)
         if "file" in node:
             node["file"] = names[node["file"]]
     return {SCHEMA: json.dumps(schema, separators=(",", ":")).encode(), **arrays}

@@ -135,6 +135,8 @@ def _width(feature: Feature, column: Sequence[Value], algorithm: Algorithm) -> i
 
 
 def _check_size(task: TrainingTask, seen: Labelled) -> None:
+    if task.pipeline.algorithm == "gradient_boosting" and any(feature.type == "text" for feature in task.features):
+        raise TaskImpossible("gradient_boosting takes no texts: it keeps a table for each of their many columns")
     width = 0
     for feature, column in zip(task.features, seen.columns, strict=True):
         found = _width(feature, column, task.pipeline.algorithm)

@@ -78,3 +78,21 @@ async def upload(blobs: Blobs, rows: bytes | None = None) -> dataset.Register:
 def read(text: str) -> str:
     """What of a text the model is given."""
     return text[:LONGEST].replace("\0", " ").encode(errors="replace").decode()
+
+
+def write(folder: Path) -> tuple[Path, Path]:
+    """The model (for `sagacity models register`) and its examples (for `sagacity datasets upload`), as files."""
+    described, rows = folder / f"{MODEL}.json", folder / f"{DATASET}.ndjson"
+    data = msgspec.to_builtins(registration())
+    described.write_bytes(
+        msgspec.json.encode({name: data[name] for name in ("name", "features", "target", "pipeline")})
+    )
+    rows.write_bytes(examples_file())
+    return described, rows
+
+
+if __name__ == "__main__":
+    import sys
+
+    for file in write(Path(sys.argv[1] if len(sys.argv) > 1 else ".")):
+        print(file)

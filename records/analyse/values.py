@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
 from functools import lru_cache
 from math import isfinite
 from typing import Any, Final, NamedTuple
@@ -93,7 +92,7 @@ def _of_boolean(field: Field, raw: bool) -> Parsed | None:
         case "boolean":
             return Parsed(raw)
         case "choice":
-            return _choice(field.choices, "yes" if raw else "no")
+            return _choice(field, "yes" if raw else "no")
         case _:
             return None
 
@@ -132,7 +131,7 @@ def _of_text(field: Field, raw: str, language: str) -> Parsed | None:
         case "boolean":
             return _boolean(raw[:_NEAR].lstrip(" \t:=*_[("))
         case "choice":
-            return _choice(field.choices, raw)
+            return _choice(field, raw)
         case "email":
             email = _EMAIL.search(raw[:400])
             return Parsed(email[0].rstrip(".")) if email else None
@@ -175,13 +174,14 @@ def _words(text: str) -> str:
     return f" {words} "
 
 
-def _choice(choices: Sequence[str], raw: str) -> Parsed | None:
-    """The one that it says; of several none."""
+def _choice(field: Field, raw: str) -> Parsed | None:
+    """The one that it says, or calls something else; of several none."""
     words = _words(raw)
-    exact = [choice for choice in choices if _words(choice) == words]
-    named = exact or [choice for choice in choices if _words(choice).strip() and _words(choice) in words]
-    longest = [each for each in named if not any(_words(each) in _words(other) for other in named if other != each)]
-    return Parsed(longest[0]) if len(longest) == 1 else None
+    called = [(_words(each), choice) for choice in field.choices for each in (choice, *field.called.get(choice, ()))]
+    said = [(name, choice) for name, choice in called if name == words]
+    said = said or [(name, choice) for name, choice in called if name.strip() and name in words]
+    meant = {choice for name, choice in said if not any(name in other and name != other for other, _ in said)}
+    return Parsed(meant.pop()) if len(meant) == 1 else None
 
 
 def _identifier(pattern: str | None, near: str) -> Parsed | None:

@@ -33,6 +33,7 @@ class Asked:
     oldest: float | None = None
     newest: float | None = None
     optional: bool = False
+    called: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 Amount = Annotated[float, Asked(type="amount")]
@@ -81,6 +82,7 @@ def _field(path: str, info: FieldInfo, words: Words) -> Field:
         maximum=next((_number(each.le) for each in info.metadata if isinstance(each, Le)), None),
         pattern=next((each.pattern for each in info.metadata if getattr(each, "pattern", None)), None),
         choices=choices,
+        called=dict(asked.called),
         oldest=asked.oldest,
         newest=asked.newest,
         labels={language: tuple(labels) for language, (_, *labels) in words.items()},

@@ -14,6 +14,14 @@ from records.schemas.building import Amount, Asked, Identifier, Words, schema_of
 _BY_TRANSFER: Final = (Condition("payment_method", ("transfer",)),)
 
 
+_PAYMENTS: Final = (
+    ("transfer", ("bank transfer", "virement", "Überweisung", "transferencia")),
+    ("direct_debit", ("direct debit", "prélèvement", "Lastschrift", "domiciliación", "adeudo directo")),
+    ("card", ("credit card", "debit card", "carte", "carte bancaire", "Karte", "Kreditkarte", "tarjeta")),
+    ("cash", ("espèces", "bar", "Barzahlung", "efectivo")),
+)
+
+
 class Seller(BaseModel):
     name: str
     vat_id: Annotated[Identifier | None, Bounds(pattern=r"[A-Z]{2}[0-9A-Z]{2,13}")] = None
@@ -34,7 +42,7 @@ class Invoice(BaseModel):
     tax: Amount
     total: Annotated[Amount, Asked(weight=3)]
     currency: Annotated[Identifier, Asked(weight=2), Bounds(pattern="[A-Z]{3}")]
-    payment_method: Literal["transfer", "direct_debit", "card", "cash"]
+    payment_method: Annotated[Literal["transfer", "direct_debit", "card", "cash"], Asked(called=_PAYMENTS)]
     iban: Annotated[
         Identifier | None, Asked(weight=2, when=_BY_TRANSFER), Bounds(pattern=r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}")
     ] = None

@@ -16,10 +16,22 @@ _PREGNANT: Final = (*_OF_WOMEN, Condition("pregnant", (True,)))
 _BY_MEDICATION: Final = (Condition("treatment", ("medication",)),)
 
 
+_SEXES: Final = (
+    ("female", ("f", "woman", "féminin", "femme", "weiblich", "w", "Frau", "femenino", "mujer")),
+    ("male", ("m", "man", "masculin", "homme", "männlich", "Mann", "masculino", "hombre", "varón")),
+    ("diverse", ("non-binary", "autre", "divers", "no binario")),
+)
+_TREATMENTS: Final = (
+    ("medication", ("drug", "médicament", "médicaments", "Medikament", "Medikamente", "medicación", "medicamento")),
+    ("procedure", ("surgery", "operation", "intervention", "opération", "Eingriff", "Operation", "procedimiento")),
+    ("none", ("no treatment", "aucun", "aucune", "keine", "ninguno", "ninguna")),
+)
+
+
 class Patient(BaseModel):
     name: Annotated[str, Asked(weight=2)]
     born_on: Annotated[date, Asked(weight=2, oldest=-45_000, newest=0)]
-    sex: Literal["female", "male", "diverse"]
+    sex: Annotated[Literal["female", "male", "diverse"], Asked(called=_SEXES)]
 
 
 class Report(BaseModel):
@@ -31,7 +43,7 @@ class Report(BaseModel):
     seen_on: Annotated[date, Asked(oldest=-3_660, newest=1)]
     physician: str
     diagnosis: Annotated[Identifier, Asked(weight=3), Bounds(pattern=r"[A-Z]\d[0-9A-Z]\.?[0-9A-Z]{0,4}")]
-    treatment: Literal["medication", "procedure", "none"]
+    treatment: Annotated[Literal["medication", "procedure", "none"], Asked(called=_TREATMENTS)]
     medication: Annotated[str | None, Asked(weight=2, when=_BY_MEDICATION)] = None
     dose: Annotated[str | None, Asked(weight=2, when=_BY_MEDICATION, follows=("medication",))] = None
     pregnant: Annotated[bool | None, Asked(when=_OF_WOMEN)] = None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import httpx
 from rich.console import Console
 from rich.markup import escape
 
@@ -20,12 +21,15 @@ from eventstore.errors import EventStoreError
 from eventstore.tasks import end_tasks
 from sagacity.cli import UserError
 from sagacity.cli.stopping import until_stopped
+from sagacity.demo import paperwork
 from sagacity.demo.blue_green import back_at_once
 from sagacity.demo.canaries import good_canary, introduce, slow_canary, wrong_canary
 from sagacity.demo.fallback import another_target
 from sagacity.demo.following import follow
+from sagacity.demo.mailbox import VARIABLE, Mailbox, address
 from sagacity.demo.model_scene import scene_at
 from sagacity.demo.models import CHAPTERS, KNOWN
+from sagacity.demo.paperwork import Office
 from sagacity.demo.platform import Platform, platform_at
 from sagacity.demo.stage import Stage
 from sagacity.demo.story import (
@@ -38,7 +42,7 @@ from sagacity.demo.story import (
     update_under_traffic,
 )
 from sagacity.demo.traffic import Traffic
-from sagacity.embedded.directory import CannotStart
+from sagacity.embedded.directory import CannotStart, free_port
 from sagacity.embedded.service import StartFailed
 from sagacity.passwords import without_passwords
 from sagacity.platform import NotInitialised, RunningPlatform, running_platform
@@ -51,14 +55,15 @@ from sagas.targets.process import ProcessTarget
 @click.option("--port", metavar="N", help="HTTP port (default: a free one).")
 @click.option("--exit", "exit_", is_flag=True, help="Stop after the story; exit 0 only if it came out as told.")
 def demo(data: str | None, port: str | None, exit_: bool) -> int:
-    """Bring the platform up and tell the story of a service and of a model.
+    """Bring the platform up and tell the story of a service, of a model and of some documents.
 
     A service goes out as 1.0, is updated to 1.1 under constant traffic, a broken 1.2 rolls itself back, and the
     platform is killed in the middle of 1.3. Then three canaries are judged by evidence: 1.4 is too slow, 1.5 is wrong
     now and then, and 1.6 is fine. 1.7 goes out blue/green and back at once, and a target is lost in the middle of a
     deployment. Then a model is trained and asked under constant traffic; the world changes, its drift is found, and a
-    new version takes its place by evidence; a sabotaged training is refused. It takes about three minutes. Settings in
-    the environment (SAGACITY_…) hold here as for `up`; only data directory and port have defaults of their own.
+    new version takes its place by evidence; a sabotaged training is refused. At last a folder of documents becomes
+    records, and the sender of an incomplete one is asked, and answers. It takes about three minutes. Settings in the
+    environment (SAGACITY_…) hold here as for `up`; only data directory and port have defaults of their own.
     Example:
 
         sagacity demo --exit
@@ -98,6 +103,7 @@ class Telling:
         self._began = time.monotonic()
         self._claims: list[Claim] = []
         self._traffic: Traffic | None = None
+        self._mailbox = Mailbox()
 
     async def tell(self, settings: Settings, *, stay: bool) -> int:
         """0 when every claim held, 1 when not, 130 when it was stopped before the end."""
@@ -108,7 +114,9 @@ class Telling:
 
     async def _tell(self, settings: Settings, stay: bool, stop: asyncio.Event) -> None:
         self._chapter("The platform comes up: nats-server, PostgreSQL, the process host and all roles")
-        async with running_platform(settings, self._aside) as running:
+        port = free_port()
+        os.environ[VARIABLE] = address(port)
+        async with self._mailbox.open(port), running_platform(settings, self._aside) as running:
             self._console.print(f"{self._time()} Sagacity is ready: [bold]{running.url}[/bold]")
             story, stopping = asyncio.create_task(self._story(running)), asyncio.create_task(stop.wait())
             try:
@@ -127,6 +135,7 @@ class Telling:
         async with platform_at(running.url) as platform:
             last = await self._deployments(platform, running, run)
             await self._models(running, run)
+            await self._records(platform, running, run)
             return last
 
     async def _deployments(self, platform: Platform, running: RunningPlatform, run: str) -> str:
@@ -157,6 +166,16 @@ class Telling:
         async with scene_at(running.url, running.nats_url, run, self._chapter, self._line, KNOWN) as scene:
             for chapter in CHAPTERS:
                 self._check(await chapter(scene))
+
+    async def _records(self, platform: Platform, running: RunningPlatform, run: str) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="sagacity-scans-"))
+        try:
+            async with httpx.AsyncClient(base_url=running.url, timeout=40, headers={"X-Actor": "demo"}) as client:
+                office = Office(platform, client, self._mailbox, folder, run, self._chapter, self._line)
+                for chapter in paperwork.CHAPTERS:
+                    self._check(await chapter(office))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _line(self, text: str, is_verdict: bool) -> None:
         traffic = ""

@@ -72,8 +72,8 @@ def register(context: click.Context, *, target: ApiPlace, file: Path, id: str | 
     Exits 0 when it is registered, 1 when it was refused, 2 with every fault when it is no source. Example:
 
     \b
-        echo '{"platform": "folder", "name": "Scans"}' > scans.json
-        sagacity sources register scans.json --id scans
+        echo '{"platform": "http", "name": "Uploads"}' > uploads.json
+        sagacity sources register uploads.json --id uploads
     """
     context.exit(change(target, "source.register", id, document_of(file), as_json))
 

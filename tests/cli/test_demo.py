@@ -144,4 +144,4 @@ def test_the_story_comes_out_as_told(tmp_path: Path) -> None:
     program = [sys.executable, "-m", "sagacity", "demo", "--exit", "--data", str(tmp_path / "d"), "--port", "0"]
     told = subprocess.run(program, capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stdout + told.stderr
-    assert "39 of 39 claims held" in told.stdout
+    assert "47 of 47 claims held" in told.stdout

@@ -193,7 +193,7 @@ moments = st.datetimes(datetime(2011, 1, 1), datetime(2036, 1, 1)).map(lambda ea
 amounts = st.floats(0.01, 200)
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(moments, amounts, amounts, calendars)
 def test_the_hours_until_a_deadline_are_those_that_were_given(start, hours, more, calendar):
     """For any zone, week and moment: what lies between is what was asked for; more hours are due later; and what is

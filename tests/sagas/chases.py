@@ -19,7 +19,7 @@ from eventstore.errors import LogUnavailable
 from eventstore.tasks import end_tasks
 from handlers import command_handler
 from handlers.command import Caller, Directive
-from records.channels.telegram_api import send
+from records.channels import send
 from sagacity.wiring import open_core, teller
 from sagas.follow_up_steps import follow_up_saga
 from sagas.rollout import RetryPolicy
