@@ -69,6 +69,7 @@ async def test_versions_metrics_and_drift_are_lists_of_the_model(api, client):
         found += page["items"]
     assert [(each["version"], each["environment"], each["metric_value"]) for each in found] == [
         ("2", "production", 0.9),
+        ("2", "production", 0.9),
         ("2", "holdout", 0.9),
         ("1", "holdout", 0.8),
     ]
