@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from sagacity.wiring import initialise_server, open_core
+from sagacity.initialising import initialise_server
+from sagacity.wiring import open_core
 from tests.eventstore.servers import Servers
 from tests.records.automations.platform import Automating
 
