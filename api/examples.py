@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from api import model_examples
+from api import model_examples, record_examples
 
 _TIME: Final = "2026-11-21T06:37:29.154137Z"
 _LATER: Final = "2026-11-21T06:37:29.946307Z"
@@ -51,6 +51,7 @@ COMMANDS: Final[Mapping[str, dict[str, Any]]] = {
     "projection.rebuild": {},
     "inbound.retry": {},
     **model_examples.COMMANDS,
+    **record_examples.COMMANDS,
 }
 """Command type → its data."""
 
@@ -193,6 +194,7 @@ ROWS: Final[Mapping[str, dict[str, Any]]] = {
         "position": 2,
     },
     **model_examples.ROWS,
+    **record_examples.ROWS,
 }
 """Read model → a row of its main table."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from api import model_examples
+from api import model_examples, record_examples
 from api.belongings import BELONGINGS
 from api.feature_bodies import ValuesBody
 from api.features import PATH, RowAt, ValueAt
@@ -17,14 +17,16 @@ STRUCTS: Final = (ValueAt, RowAt, ValuesBody)
 
 _JSON: Final = "application/json"
 _TEXT: Final = {"type": "string"}
+_BELONGINGS: Final = {**model_examples.BELONGINGS, **record_examples.BELONGINGS}
 
 
 def describe_belongings(paths: Document, references: Mapping[type[Any], Document]) -> None:
     tables = {(model.name, table.name): table for model in READ_MODELS for table in model.tables}
     for of in BELONGINGS:
         table, path = tables[of.projection, of.table], f"{API}/{of.resources}/{{id}}/{of.name}"
-        item = {"allOf": [references[table.row], structure({f"{of.category}_name": _TEXT})]}
-        _answer(paths[path]["get"], page_of(item), page_example(path, model_examples.BELONGINGS[of.resources, of.name]))
+        named = {"allOf": [references[table.row], structure({f"{of.category}_name": _TEXT})]}
+        item = named if of.named else references[table.row]
+        _answer(paths[path]["get"], page_of(item), page_example(path, _BELONGINGS[of.resources, of.name]))
         paths[path]["get"]["parameters"] += [each for each in filters_of(table) if each["name"] != of.by]
 
 

@@ -7,6 +7,7 @@ sender that hears nothing may send them again: they are recorded once.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from typing import Any, Final
@@ -19,10 +20,11 @@ from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.params import FromPath
 
 from api.callers import caller_of, span_of
-from api.links import path_of
+from api.intake_answers import answered, fault_of, not_genuine, refusing
 from api.metrics import count_command
-from api.problems import CONTENT_TYPE, BodyRefused, NotFound, ProblemFault, problem
+from api.problems import BodyRefused, NotFound
 from api.services import Services
+from api.uploads import LARGEST, SLOWEST, Places, check_origin, forget_the_rest
 from domain import source
 from domain.source import Configuration
 from eventstore.blobs import BlobTooLarge
@@ -35,35 +37,16 @@ from records.intake import keep
 
 log = logging.getLogger(__name__)
 
-LARGEST: Final = 64 * 1024 * 1024
-"""Bytes of a delivery."""
+_SMALL: Final = 1024 * 1024
+"""Bytes up to which a delivery needs no place: what is large or slow keeps no webhook waiting."""
 
 _AT_ONCE: Final = 8
-"""Deliveries that are held in memory at a time; the others wait."""
-
+_WAITING: Final = 256
 _CATEGORY: Final = "record"
 
 
-class Taken(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of one message. `duplicate`: it had been delivered before."""
-
-    record_id: str
-    outcome: str
-    position: int
-    links: dict[str, str] = msgspec.field(name="_links")
-    duplicate: bool = False
-    refusal: str | None = None
-    reason: str | None = None
-
-
-class IntakeAnswer(msgspec.Struct, frozen=True):
-    """All messages of one delivery, in its order."""
-
-    records: list[Taken]
-
-
 def intake_router(services: Services) -> Router:
-    at_once = asyncio.Semaphore(_AT_ONCE)
+    places = Places(_AT_ONCE, _WAITING)
 
     @get("/{id:str}", summary="Verify the address of a source", media_type=MediaType.TEXT)
     async def verify(request: Request[Any, Any, Any], id: FromPath[str]) -> Response[Any]:
@@ -73,21 +56,24 @@ def intake_router(services: Services) -> Router:
         try:
             return Response(challenge(configuration, os.environ, query), media_type=MediaType.TEXT)
         except NotGenuine as error:
-            return _not_genuine(request, error)
+            return not_genuine(request, error)
 
     @post("/{id:str}", summary="Deliver messages to a source", status_code=201, request_max_body_size=LARGEST)
     async def deliver(request: Request[Any, Any, Any], id: FromPath[str]) -> Response[Any]:
         """As the platform of the source says it: a webhook's delivery, a message as .eml, a form with files, JSON, or
-        CloudEvents. 201 when at least one message is new, 200 when all were delivered before."""
+        CloudEvents. 201 when at least one message is new, 200 when all were delivered before, and to the platforms
+        that sign, which take any other word for a failure."""
         configuration = await _open(services, id)
+        if configuration.secret is None:
+            check_origin(request.headers)
         with span_of(request.headers, "intake") as span:
             caller = _named(caller_of(request.headers, span), id)
-            async with at_once:
+            async with contextlib.nullcontext() if _small(request) else places.one(request):
                 body = await _body(request)
                 try:
                     verified(configuration, os.environ, request.headers, body)
                 except NotGenuine as error:
-                    return _not_genuine(request, error)
+                    return not_genuine(request, error)
                 return await _take(services, id, configuration, request, body, caller)
 
     return Router("/intake", route_handlers=[verify, deliver], tags=["intake"])
@@ -108,10 +94,20 @@ def _named(caller: Caller, id: str) -> Caller:
     return msgspec.structs.replace(caller, actor=f"source:{id}") if caller.actor == Caller().actor else caller
 
 
+def _small(request: Request[Any, Any, Any]) -> bool:
+    size = request.headers.get("content-length", "")
+    return size.isascii() and size.isdecimal() and int(size[:20]) <= _SMALL
+
+
 async def _body(request: Request[Any, Any, Any]) -> bytes:
+    """Raises BodyRefused: what is too large, or too slow."""
     try:
-        return await request.body()
+        async with asyncio.timeout(SLOWEST):
+            return await request.body()
+    except TimeoutError as error:
+        raise BodyRefused("too-slow", 408, f"the body did not come in within {SLOWEST:g} s") from error
     except RequestEntityTooLarge as error:
+        await forget_the_rest(request)
         raise BodyRefused("too-large", 413, f"at most {LARGEST} bytes") from error
 
 
@@ -127,15 +123,23 @@ async def _take(
     try:
         incoming = await asyncio.to_thread(channel.messages, body, id, headers, now())
     except NotUnderstood as error:
-        faults = [ProblemFault("", fault) for fault in error.faults]
-        return _problem(request, 422, str(error), name="not-understood", faults=faults)
+        faults = [fault_of(each) for each in error.faults]
+        return refusing(request, 422, str(error), name="not-understood", faults=faults)
     outcomes = [await _record(services, configuration, each, caller) for each in incoming]
     position = max((outcome.position for outcome in outcomes), default=services.live.position)
-    told = channel.answer(body)
-    if told is not None:  # the platform says what it wants to hear
-        after = BackgroundTask(_settle, configuration, body) if incoming else None
-        return Response(told, status_code=200, headers={"X-Position": str(position)}, background=after)
-    return _answered(outcomes, position, request)
+    refused = [outcome for outcome in outcomes if outcome.outcome == "refused"]
+    if refused and len(refused) == len(outcomes):
+        return refusing(request, 409, refused[0].reason or "", refusal=refused[0].refusal)
+    if configuration.platform == "discord":  # which says what it wants to hear
+        return _told(configuration, body, position, anything=bool(incoming))
+    return answered(outcomes, position, signed=channel.signed)
+
+
+def _told(configuration: Configuration, body: bytes, position: int, *, anything: bool) -> Response[Any]:
+    told = CHANNELS[configuration.platform].answer(body)
+    after = BackgroundTask(_settle, configuration, body) if told is not None and anything else None
+    headers = {"X-Position": str(position)}
+    return Response(told, status_code=204 if told is None else 200, headers=headers, background=after)
 
 
 async def _record(services: Services, configuration: Configuration, incoming: Incoming, caller: Caller) -> Outcome:
@@ -156,32 +160,3 @@ async def _settle(configuration: Configuration, body: bytes) -> None:
             await discord_api.settle(client, configuration, body, "Received.")
     except ChannelError as error:
         log.warning("an interaction was received, but not answered: %s", error)
-
-
-def _answered(outcomes: list[Outcome], position: int, request: Request[Any, Any, Any]) -> Response[Any]:
-    taken = [
-        Taken(
-            outcome.stream.id,
-            outcome.outcome,
-            outcome.position,
-            {"self": path_of(_CATEGORY, outcome.stream.id)},
-            outcome.duplicate,
-            outcome.refusal,
-            outcome.reason,
-        )
-        for outcome in outcomes
-    ]
-    headers = {"X-Position": str(position)}
-    if taken and all(each.outcome == "refused" for each in taken):
-        return _problem(request, 409, taken[0].reason or "", refusal=taken[0].refusal)
-    new = any(each.outcome == "accepted" and not each.duplicate for each in taken)
-    return Response(IntakeAnswer(taken), status_code=201 if new else 200, headers=headers)
-
-
-def _not_genuine(request: Request[Any, Any, Any], error: NotGenuine) -> Response[Any]:
-    return _problem(request, 401, str(error), name="not-genuine")
-
-
-def _problem(request: Request[Any, Any, Any], status: int, detail: str, **more: Any) -> Response[Any]:
-    found = problem(status, detail, request.url.path, **more)
-    return Response(found, status_code=status, media_type=CONTENT_TYPE)

@@ -64,6 +64,24 @@ DATA_QUALITY = Gauge(
     registry=REGISTRY,
 )
 
+RECORDS = Gauge("sagacity_records", "Records that were received, by status", ["platform", "status"], registry=REGISTRY)
+RECORDS_OF_DOMAIN = Gauge("sagacity_records_of_domain", "Records by domain", ["domain"], registry=REGISTRY)
+COMPLETENESS = Gauge(
+    "sagacity_record_completeness", "Mean share of what is required that is there", ["domain"], registry=REGISTRY
+)
+PROCESSING_SECONDS = Gauge(
+    "sagacity_record_processing_seconds",
+    "From received to scored, of the records of the last hour",
+    ["quantile"],
+    registry=REGISTRY,
+)
+FOLLOW_UPS_OPEN = Gauge("sagacity_follow_ups_open", "Questions that wait for an answer", registry=REGISTRY)
+ANSWER_RATE = Gauge(
+    "sagacity_follow_up_answer_rate",
+    "Of the questions that are over, the share that was answered in time; NaN while none is over",
+    registry=REGISTRY,
+)
+
 _counters: dict[tuple[str, ...], Any] = {}
 _predictions: dict[tuple[str, str], tuple[Histogram, Counter, Histogram]] = {}
 

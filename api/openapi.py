@@ -22,6 +22,8 @@ from api.prediction_reference import STRUCTS as PREDICTION_STRUCTS
 from api.prediction_reference import describe_predictions
 from api.problems import CONTENT_TYPE, STANDARD, Problem
 from api.publishing import Published
+from api.record_reference import STRUCTS as RECORD_STRUCTS
+from api.record_reference import describe_records
 from api.resources import RESOURCES
 from api.schemas import (
     LINKS,
@@ -84,6 +86,7 @@ def openapi_document(app: Litestar, routes: Mapping[str, Route]) -> Document:
     _describe_the_rest(paths)
     describe_predictions(paths, public)
     describe_datasets(paths)
+    describe_records(paths)
     _describe_commands(paths[f"{API}/commands"]["post"], public)
     for path, operations in paths.items():
         for operation in operations.values():
@@ -96,7 +99,9 @@ def _components() -> tuple[Mapping[type[Any], Document], Document]:
     by their modules', too."""
     rows = [table.row for model in READ_MODELS for table in model.tables]
     others = [Problem, CommandAnswer, Published, Health, ProjectionStatus, TimelineEntry, LogLine, Envelope]
-    structs = list(dict.fromkeys([*rows, *others, *FEATURE_STRUCTS, *DATASET_STRUCTS, *PREDICTION_STRUCTS]))
+    structs = list(
+        dict.fromkeys([*rows, *others, *FEATURE_STRUCTS, *DATASET_STRUCTS, *PREDICTION_STRUCTS, *RECORD_STRUCTS])
+    )
     references, found = msgspec.json.schema_components(structs, ref_template=REF)
     return dict(zip(structs, references, strict=True)), found
 

@@ -27,7 +27,7 @@ def record_actions(row: Row) -> Actions:
             actions["pause"] = ("record.pause_follow_up", {"reason": ""})
         case "paused":
             actions["resume"] = ("record.resume_follow_up", {})
-        case str() if row.missing and row.follow_up_status != "requested":
+        case "answered" | "expired" | "ended" if row.missing and row.status != "completed":
             actions["chase"] = ("record.start_follow_up", {})
         case _:
             pass

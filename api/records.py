@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import quote
 
+import msgspec
 from litestar import Response, Router, get
 from litestar.params import FromPath
 
@@ -28,7 +29,7 @@ def record_routers(services: Services) -> list[Router]:
     """Of records, and of what there is around them."""
     around = [
         Router(f"/{each}", route_handlers=lists_of(services, each), tags=[each], before_request=check_accept)
-        for each in ("record_schemas", "automations")
+        for each in ("records", "record_schemas", "automations")
     ]
     return [_records(services), *around]
 
@@ -36,14 +37,14 @@ def record_routers(services: Services) -> list[Router]:
 def _records(services: Services) -> Router:
     @get("/{id:str}/original", summary="A message as it came", operation_id="original_of_record")
     async def original(id: FromPath[str]) -> Response[bytes]:
-        """Byte for byte, as a download."""
+        """Byte for byte, as a download; a message that was given as a command is its own original."""
         received = (await _known(services, id)).received
         if received.raw is not None:
             content = received.raw.encode()
         elif received.original is not None:
             content = await _stored(services, received.original)
         else:
-            raise NotFound(f"the message of {id!r} was given as it is on the record")
+            content = msgspec.json.encode(received.message)
         return _download(content, f"{id}.original", received.original_type)
 
     @get("/{id:str}/attachments/{number:int}", summary="An attachment", operation_id="attachment_of_record")
@@ -59,8 +60,7 @@ def _records(services: Services) -> Router:
             raise NotFound(f"the attachment {number} of {id!r} is not stored: {found.refused or 'it was not fetched'}")
         return _download(await _stored(services, found.content), found.name, found.media_type)
 
-    handlers = [original, attachment, *lists_of(services, "records")]
-    return Router("/records", route_handlers=handlers, tags=["records"])
+    return Router("/records", route_handlers=[original, attachment], tags=["records"])
 
 
 async def _known(services: Services, id: str) -> Known:

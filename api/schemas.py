@@ -65,10 +65,12 @@ def data_schemas(tag: str, struct: type[msgspec.Struct], *, tagged: bool = True)
 def filters_of(table: AnyTable) -> list[Document]:
     types = {column.name: column.type for column in table.columns}
     filters: list[Document] = []
-    for name in table.filters:
+    for name in (*table.filters, *table.partial):
         if types[name] == "timestamptz":
             moment = {"type": "string", "format": "date-time"}
             filters += [query(f"{name}_after", moment), query(f"{name}_before", moment)]
+        elif types[name] == "double precision":
+            filters += [query(f"{name}_above", {"type": "number"}), query(f"{name}_below", {"type": "number"})]
         else:
             filters.append(query(name, {"type": "string"}))
     return filters

@@ -15,13 +15,13 @@ from api import metrics
 from api.callers import HEADERS, caller_of, span_of
 from api.commands import answer
 from api.links import API, path_of
+from api.measuring import measure
 from api.problems import NotFound
 from api.queries import history
 from api.services import Services
 from api.waiting import MinPosition, Wait, log_reached
 from eventstore.errors import LogMisconfigured, LogMissing
 from handlers.command import CommandRequest
-from projections.figures import accuracies, data_quality
 from projections.queries import ProjectionStatus
 
 _PATIENCE: Final = 2.0
@@ -94,7 +94,7 @@ def system_routers(services: Services) -> tuple[list[Router], Router]:
 
     @get("/metrics", summary="Prometheus", media_type=MediaType.TEXT)
     async def prometheus() -> Response[bytes]:
-        await _measure(services)
+        await measure(services)
         return Response(generate_latest(metrics.REGISTRY), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     under_api = [
@@ -170,30 +170,3 @@ async def _releases(running: Callable[[], Awaitable[Sequence[Any]]]) -> Dependen
 
 def _most(statuses: list[ProjectionStatus]) -> int:
     return max((each.lag_events for each in statuses), default=0)
-
-
-async def _measure(services: Services) -> None:
-    """Gauges are read when somebody asks; what cannot be read keeps its last value."""
-    try:
-        for status in await asyncio.wait_for(services.models.statuses(), _PATIENCE):
-            metrics.PROJECTION_POSITION.labels(status.name).set(status.position)
-            metrics.PROJECTION_LAG_EVENTS.labels(status.name).set(status.lag_events)
-            metrics.PROJECTION_LAG_SECONDS.labels(status.name).set(status.lag_seconds)
-            metrics.LOG_POSITION.set(status.head)
-        for status, count in (await services.models.counts("sagas", "status")).items():
-            metrics.SAGAS.labels(status).set(count)
-        await _measure_models(services)
-    except Exception:
-        return
-    metrics.SUBSCRIBERS.set(services.live.subscribers)
-
-
-async def _measure_models(services: Services) -> None:
-    """Versions that are no longer in use are no longer told."""
-    known, scores = await accuracies(services.pool), await data_quality(services.pool)
-    metrics.ACCURACY.clear()
-    metrics.DATA_QUALITY.clear()
-    for model, version, environment, value in known:
-        metrics.ACCURACY.labels(model, version, environment).set(value)
-    for dataset, score in scores:
-        metrics.DATA_QUALITY.labels(dataset).set(score)

@@ -25,7 +25,7 @@ _UTF_8: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 _PATIENCE: Final = 2
 """How many times the largest body is taken in and forgotten before its sender is cut off."""
 
-_SLOWEST: Final = 300.0
+SLOWEST: Final = 300.0
 """Seconds for a body to come in: until then it has a place that others wait for."""
 
 
@@ -48,7 +48,7 @@ class Places:
     async def one(self, request: Request[Any, Any, Any]) -> AsyncGenerator[None]:
         """Raises Overloaded."""
         if self._free.locked() and not self._room:
-            await _forget_the_rest(request)
+            await forget_the_rest(request)
             raise Overloaded("too many uploads are waiting already")
         self._room -= 1
         try:
@@ -71,17 +71,17 @@ async def read_upload(request: Request[Any, Any, Any]) -> Upload:
     if charset.lower() not in _UTF_8:
         raise BodyRefused("unsupported-media-type", 415, f"{charset[:100]!r} is not read; only UTF-8 is")
     try:
-        async with asyncio.timeout(_SLOWEST):
+        async with asyncio.timeout(SLOWEST):
             return await _from_form(request) if kind == FORM else Upload(await request.body(), MEDIA_TYPES[kind])
     except RequestEntityTooLarge as error:
-        await _forget_the_rest(request)
+        await forget_the_rest(request)
         raise BodyRefused("too-large", 413, f"at most {LARGEST} bytes") from error
     except TimeoutError as error:
-        raise BodyRefused("too-slow", 408, f"the body did not come in within {_SLOWEST:g} s") from error
+        raise BodyRefused("too-slow", 408, f"the body did not come in within {SLOWEST:g} s") from error
 
 
 async def _from_form(request: Request[Any, Any, Any]) -> Upload:
-    _check_origin(request.headers)
+    check_origin(request.headers)
     try:
         form = await request.form()
     except RequestEntityTooLarge:
@@ -106,8 +106,9 @@ def _name_of(file_name: str) -> str:
     return file_name.replace("\0", "")[:200]
 
 
-def _check_origin(headers: Mapping[str, str]) -> None:
-    """A page of any other site could send a form to this machine, without being asked by its browser whether it may."""
+def check_origin(headers: Mapping[str, str]) -> None:
+    """Raises BodyRefused: a page of any other site could send a form to this machine, without being asked by its
+    browser whether it may."""
     origin = headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != headers.get("host"):
         raise BodyRefused("other-origin", 403, f"forms are not taken from pages of {origin[:100]!r}")
@@ -122,11 +123,11 @@ def _format_of(file_name: str) -> Format:
     )
 
 
-async def _forget_the_rest(request: Request[Any, Any, Any]) -> None:
+async def forget_the_rest(request: Request[Any, Any, Any]) -> None:
     """Who is answered while still sending may see a broken connection instead of the answer."""
     size, more = 0, True
     with suppress(TimeoutError):
-        async with asyncio.timeout(_SLOWEST):
+        async with asyncio.timeout(SLOWEST):
             while more and size <= _PATIENCE * LARGEST:
                 message: Any = await request.receive()
                 size += len(message.get("body", b""))

@@ -1,7 +1,8 @@
 """Events of other systems: CloudEvents 1.0 on `in.<source>.<type>`, stored first, then handled.
 
-An event whose type is a command is executed, once however often it is delivered; any other is put on the record. One
-that cannot be handled is parked with its reason, to be listed and retried. None is lost.
+An event whose type is a command is executed, once however often it is delivered; any other is put on the record, and
+is a message where its source is one of ours (see `inbound_messages`). One that cannot be handled is parked with its
+reason, to be listed and retried. None is lost.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from eventstore.store import EventStore
 from eventstore.subjects import category_filter
 from handlers.command import Caller, CommandRequest, Directive, Fault, InvalidCommand
 from handlers.command_handler import CommandHandler
+from handlers.inbound_messages import InboundMessages
 from handlers.inbound_stream import STREAM
 from handlers.text import nul_faults, one_line
 
@@ -121,8 +123,9 @@ async def publish(connection: Connection, raw: bytes) -> str:
 class Inbox:
     """What is done with each event from outside."""
 
-    def __init__(self, handler: CommandHandler) -> None:
+    def __init__(self, handler: CommandHandler, messages: InboundMessages | None = None) -> None:
         self._handler = handler
+        self._messages = messages
 
     async def take(self, subject: str, raw: bytes, *, attempt: int = 1, identity: str | None = None) -> None:
         """Handle one stored event; it is on the record afterwards, whatever it is like. Raises LogUnavailable."""
@@ -147,6 +150,8 @@ class Inbox:
         command = route is not None and not route.internal
         if command:
             await self._execute(identity, event)
+        elif self._messages is not None:
+            await self._messages.take(_token(event.source), raw, caller_of(event))
         if not command or attempt > 1:  # a retried event says in its own stream, too, that it is done
             received = inbound.Receive(event.source, event.id, event.type, msgspec.Raw(one_line(raw)))
             await self._record(identity, attempt, received, event.source)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import asyncpg
 from msgspec import Struct
@@ -15,8 +15,12 @@ else:
     Pool = asyncpg.Pool
 
 
+_MOST_DOMAINS = 100
+
+
 class Share(Struct, frozen=True):
-    """Of one source or domain. Means are over the records that were scored by a schema."""
+    """Of one source or domain, without what was dismissed or only answers a question. Means are over the records that
+    were scored by a schema."""
 
     name: str
     records: int
@@ -46,8 +50,18 @@ class FollowUpFigures(Struct, frozen=True):
     answer_rate: float | None
 
 
+class RecordFigures(NamedTuple):
+    """`platforms` are (platform, status, records); `seconds` the median and the 95th and 99th percentile of the time
+    from received to scored, of the records of the last hour: None when there was none."""
+
+    platforms: list[tuple[str, str, int]]
+    domains: list[Share]
+    follow_ups: FollowUpFigures
+    seconds: list[float] | None
+
+
 class Overview(Struct, frozen=True):
-    """`status` are records by status, `flags` records by the kind of a flag."""
+    """`status` are records by status, `flags` records by the kind of a flag, without those that were dismissed."""
 
     records: int
     status: dict[str, int]
@@ -74,16 +88,29 @@ async def overview(pool: Pool, *, worst: int = 10) -> Overview:
     """`worst`: how many sources and missing fields are named, the worst first."""
     status = {record["status"]: record["n"] for record in await pool.fetch(_STATUS)}
     flags = {record["kind"]: record["n"] for record in await pool.fetch(_FLAGS)}
-    domains = [Share(*record) for record in await pool.fetch(_SHARES.format(by="domain"), 100)]
-    sources = await worst_sources(pool, worst)
+    domains, sources = await _domains(pool), await worst_sources(pool, worst)
     missing = [MissingField(*record) for record in await pool.fetch(_MISSING, worst)]
-    figures = FollowUpFigures(*(await pool.fetchrow(_FOLLOW_UPS) or ()))
-    return Overview(sum(status.values()), status, flags, domains, sources, missing, figures)
+    return Overview(sum(status.values()), status, flags, domains, sources, missing, await _follow_ups(pool))
+
+
+async def record_figures(pool: Pool) -> RecordFigures:
+    """For those who watch from outside."""
+    platforms = [(record[0], record[1], record[2]) for record in await pool.fetch(_PLATFORMS)]
+    seconds = await pool.fetchval(_SECONDS)
+    return RecordFigures(platforms, await _domains(pool), await _follow_ups(pool), seconds)
 
 
 async def worst_sources(pool: Pool, limit: int) -> list[Share]:
     """Those with the lowest mean score first; those without any score last."""
     return [Share(*record) for record in await pool.fetch(_SHARES.format(by="source"), limit)]
+
+
+async def _domains(pool: Pool) -> list[Share]:
+    return [Share(*record) for record in await pool.fetch(_SHARES.format(by="domain"), _MOST_DOMAINS)]
+
+
+async def _follow_ups(pool: Pool) -> FollowUpFigures:
+    return FollowUpFigures(*(await pool.fetchrow(_FOLLOW_UPS) or ()))
 
 
 async def trends(pool: Pool, since: datetime, source: str | None, domain: str | None, limit: int) -> Sequence[Trend]:
@@ -99,16 +126,23 @@ async def open_follow_ups(pool: Pool, after: tuple[datetime, str] | None, source
 
 _STATUS = "SELECT status, count(*) AS n FROM records.records GROUP BY 1 ORDER BY 1"
 
+_PLATFORMS = "SELECT platform, status, count(*) FROM records.records GROUP BY 1, 2"
+
+_SECONDS = """
+SELECT percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY processing_seconds)
+FROM records.records WHERE received_at > now() - interval '1 hour' AND processing_seconds IS NOT NULL"""
+
 _FLAGS = """
 SELECT flag ->> 'kind' AS kind, count(DISTINCT id) AS n
-FROM records.records, jsonb_array_elements(flags) AS flag GROUP BY 1 ORDER BY 2 DESC, 1"""
+FROM records.records, jsonb_array_elements(flags) AS flag
+WHERE status <> 'dismissed' GROUP BY 1 ORDER BY 2 DESC, 1"""
 
 _SHARES = """
 SELECT coalesce({by}, 'unknown') AS name, count(*), count(score) FILTER (WHERE schema_version > 0),
     count(*) FILTER (WHERE status = 'completed'),
     avg(score) FILTER (WHERE schema_version > 0), avg(completeness) FILTER (WHERE schema_version > 0),
     avg(validity) FILTER (WHERE schema_version > 0)
-FROM records.records WHERE status <> 'answer' GROUP BY 1 ORDER BY 5 ASC NULLS LAST, 1 LIMIT $1"""
+FROM records.records WHERE status NOT IN ('answer', 'dismissed') GROUP BY 1 ORDER BY 5 ASC NULLS LAST, 1 LIMIT $1"""
 
 _MISSING = """
 SELECT domain, path, count(*) AS n

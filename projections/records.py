@@ -20,13 +20,20 @@ Status = Literal[
 ]
 """`scored`: something is missing, and nobody is asked for it. `answer`: what it says belongs to another record."""
 
+_ANSWER = "answer"
+"""The domain of what belongs to another record."""
+
+_BEFORE: dict[record.Stage, Status] = {"enrich": "received", "analyse": "enriched", "score": "analysed"}
+"""The status that a stage begins with."""
+
 _PREVIEW = 2_000
 """Characters."""
 
 
 class Record(Struct, frozen=True, kw_only=True):
     """`text` is the beginning of what the message itself says, `values` what the record says by field. `original` is
-    the SHA-256 of the message as it came where it is stored apart. Scores are between 0 and 1."""
+    the SHA-256 of the message as it came where it is stored apart. Scores are between 0 and 1. `processing_seconds`:
+    from received to scored for the first time."""
 
     id: str
     status: Status = "received"
@@ -60,6 +67,7 @@ class Record(Struct, frozen=True, kw_only=True):
     retryable: bool | None = None
     failures: int = 0
     cost: float = 0.0
+    processing_seconds: float | None = None
     sent_at: datetime
     received_at: datetime
     updated_at: datetime
@@ -74,7 +82,17 @@ def fold(row: Record | None, event: Recorded, data: record.Event) -> Record | No
     if row is None:
         return None
     now = structs.replace(row, updated_at=event.time, version=event.version, position=event.position)
+    changed = _changed(now, event, data)
+    # A stage under way may end after the record was dismissed, and people may be asked about one that is parked.
+    if "dismissed" in (row.status, changed.status):
+        return structs.replace(changed, status="dismissed")
+    return structs.replace(changed, status="parked") if changed.parked_stage is not None else changed
+
+
+def _changed(now: Record, event: Recorded, data: record.Event) -> Record:
     match data:
+        case record.Received():
+            return now
         case record.Enriched(found):
             attachments = list(found.attachments) or now.attachments
             return structs.replace(
@@ -83,21 +101,25 @@ def fold(row: Record | None, event: Recorded, data: record.Event) -> Record | No
         case record.Analysed(analysis):
             return _analysed(now, analysis)
         case record.Scored(assessment):
-            return _scored(now, assessment)
+            return _scored(now, event, assessment)
         case record.Persisted(values):
             return structs.replace(now, values=values)
         case record.StageFailed():
             return structs.replace(now, failures=now.failures + 1)
         case record.Parked(stage, reason, retryable):
             return structs.replace(now, status="parked", parked_stage=stage, parked_reason=reason, retryable=retryable)
-        case record.Retried():
-            return structs.replace(now, status="received", parked_stage=None, parked_reason=None, retryable=None)
+        case record.Retried(stage):
+            return structs.replace(now, status=_BEFORE[stage], parked_stage=None, parked_reason=None, retryable=None)
         case record.Completed():
-            return structs.replace(now, status="answer" if now.domain == "answer" else "completed")
+            return structs.replace(now, status=_complete(now.domain))
         case record.Dismissed():
             return structs.replace(now, status="dismissed")
-        case record.Corrected() | record.Answered():
+        case record.Corrected():
             return now
+        case record.Answered(number, late=late):
+            if late or number is None:
+                return now
+            return structs.replace(now, follow_up_status="answered", follow_up_deadline=None)
         case _:
             return _followed(now, data)
 
@@ -137,11 +159,16 @@ def _analysed(row: Record, analysis: record.Analysis) -> Record:
     )
 
 
-def _scored(row: Record, found: record.Assessment) -> Record:
+def _scored(row: Record, event: Recorded, found: record.Assessment) -> Record:
+    """A record that was complete before, and is so again, says it only by having no gaps."""
     waits = row.follow_up_status in ("requested", "waiting", "paused")
+    first = row.processing_seconds is None
     return structs.replace(
         row,
-        status="chased" if waits else "scored",
+        status=("chased" if waits else "scored") if found.root_gaps else _complete(found.schema_name),
+        domain=found.schema_name,
+        schema_version=found.schema_version,
+        processing_seconds=(event.time - row.received_at).total_seconds() if first else row.processing_seconds,
         score=found.score,
         completeness=found.completeness,
         validity=found.validity,
@@ -149,6 +176,10 @@ def _scored(row: Record, found: record.Assessment) -> Record:
         invalid=list(found.invalid),
         flags=list(found.flags),
     )
+
+
+def _complete(domain: str | None) -> Status:
+    return "answer" if domain == _ANSWER else "completed"
 
 
 Followed = (
@@ -176,7 +207,9 @@ def _followed(row: Record, data: Followed) -> Record:
         case record.FollowUpEnded():
             status = "scored" if row.status == "chased" else row.status
             return structs.replace(row, status=status, follow_up_status="ended", follow_up_deadline=None)
-        case record.Reminded() | record.FollowUpResumed():
+        case record.FollowUpResumed():
+            return structs.replace(row, follow_up_status="waiting")
+        case record.Reminded():
             return row
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Final, Protocol
 
 import msgspec
-from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from domain import record, source
@@ -21,14 +22,12 @@ from domain.record import Answers, Known, Stage
 from domain.source import Configuration
 from eventstore.aggregates import Aggregates
 from eventstore.catalogue import tag_of
-from eventstore.envelope import Envelope, recorded
+from eventstore.envelope import Envelope
 from eventstore.errors import EventStoreError, LogUnavailable, WriteTooLarge
-from eventstore.pulling import pulled
 from eventstore.store import EventStore
-from eventstore.streams import ask, error_code
-from eventstore.subjects import category_filter
 from eventstore.tasks import end_tasks
 from records.stages import Stages, Unreadable
+from records.waking import Wake, Waking
 
 log = logging.getLogger(__name__)
 
@@ -79,8 +78,10 @@ class Processor:
         self._turns = asyncio.Semaphore(at_once)
         self._at_once = at_once
         self._ack_wait = ack_wait
-        self._locks: dict[str, asyncio.Lock] = {}
-        self._work: dict[asyncio.Task[None], Msg] = {}
+        self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
+        """With how many hold it or wait for it."""
+        self._work: set[asyncio.Task[None]] = set()
+        self._waking = Waking(store.connection, store.location, _CONSUMER, _RECORD)
         self.ready = asyncio.Event()
 
     async def run(self) -> None:
@@ -97,74 +98,66 @@ class Processor:
         await self._stages.schemas.ready.wait()
         while True:
             try:
-                await self._create_consumer()
+                await self._waking.create(ack_wait=self._ack_wait, most_pending=4 * self._at_once)
                 self.ready.set()
-                messages = pulled(self._store.connection, self._store.location.stream, _CONSUMER)
-                async with contextlib.aclosing(messages):
-                    async for message in messages:
-                        await self._take(message)
+                wakes = self._waking.wakes(_WAKES)
+                async with contextlib.aclosing(wakes):
+                    async for wake in wakes:
+                        await self._take(wake)
             except (NatsError, OSError, LogUnavailable) as error:
                 if self._store.connection.is_closed:
                     raise
                 log.warning("records wait for the log: %s", error)
                 await asyncio.sleep(_PAUSE)
 
-    async def _create_consumer(self) -> None:
-        stream = self._store.location.stream
-        config = {
-            "durable_name": _CONSUMER,
-            "name": _CONSUMER,
-            "filter_subjects": [category_filter(self._store.location, _RECORD)],
-            "deliver_policy": "all",
-            "ack_policy": "explicit",
-            "ack_wait": int(self._ack_wait * 1e9),
-            "max_ack_pending": 4 * self._at_once,
-            "max_deliver": -1,
-        }
-        request = {"stream_name": stream, "config": config}
-        answer = await ask(self._store.connection, f"CONSUMER.CREATE.{stream}.{_CONSUMER}", request)
-        if error_code(answer):
-            raise LogUnavailable(answer["error"]["description"])
-
-    async def _take(self, message: Msg) -> None:
-        event = recorded(message.metadata.sequence.stream, message.data)
-        if event.type not in _WAKES:
-            return await message.ack()
+    async def _take(self, wake: Wake) -> None:
         await self._turns.acquire()
-        task = asyncio.create_task(self._carry_on(event.stream.id, event.envelope, message))
-        self._work[task] = message
+        task = asyncio.create_task(self._carry_on(wake))
+        self._work.add(task)
         task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        del self._work[task]
+        self._work.discard(task)
         self._turns.release()
 
-    async def _carry_on(self, id: str, cause: Envelope, message: Msg) -> None:
-        lock = self._locks.setdefault(id, asyncio.Lock())
+    async def _carry_on(self, wake: Wake) -> None:
+        id = wake.event.stream.id
         try:
-            async with lock:
-                await self._finish(id, cause)
-            await message.ack()
+            async with self._one_at_a_time(id):
+                await self._finish(id, wake.event.envelope)
+            await self._waking.acknowledge(wake)
         except (EventStoreError, NatsError, OSError) as error:
             log.warning("record %s waits: %s", id, error)
-            with contextlib.suppress(NatsError, OSError):
-                await message.nak(_PAUSE)
+            await self._waking.again(wake, _PAUSE)
         except Exception:
             # Left pending: delivered again after the ack wait, so a passing cause heals and a lasting one shows.
             log.exception("record %s stopped unexpectedly", id)
+            self._waking.leave(wake)
+
+    @asynccontextmanager
+    async def _one_at_a_time(self, id: str) -> AsyncGenerator[None]:
+        """What wakes the same record meanwhile waits: it may find nothing left to be done."""
+        lock, waiting = self._locks.get(id, (asyncio.Lock(), 0))
+        self._locks[id] = lock, waiting + 1
+        try:
+            async with lock:
+                yield
         finally:
-            if not lock.locked():
-                self._locks.pop(id, None)
+            lock, waiting = self._locks.pop(id)
+            if waiting > 1:
+                self._locks[id] = lock, waiting - 1
 
     async def _finish(self, id: str, cause: Envelope) -> None:
-        """Stage after stage, until nothing is to be done."""
-        while True:
-            state = (await self._aggregates.load(record.record, id, latest=True)).state
-            if not isinstance(state, Known) or state.next is None:
-                return
-            configuration = await self._configuration(state)
-            command = await self._attempt(id, state, configuration, cause)
-            await self._told(id, state, command, cause)
+        """Stage after stage, until nothing is to be done. What each has written is at hand: the leader is asked again
+        only where somebody else was faster."""
+        found = await self._aggregates.load(record.record, id, latest=True)
+        while isinstance(found.state, Known) and found.state.next is not None:
+            configuration = await self._configuration(found.state)
+            command = await self._attempt(id, found.state, configuration, cause)
+            await self._told(id, found.state, command, cause)
+            written = await self._aggregates.load(record.record, id)
+            is_news = written.version > found.version
+            found = written if is_news else await self._aggregates.load(record.record, id, latest=True)
 
     async def _told(self, id: str, state: Known, command: record.Command, cause: Envelope) -> None:
         command_id = f"{id}-{state.next}-{state.version}"
@@ -235,9 +228,7 @@ class Processor:
         return record.Analyse(analysis)
 
     async def _keep_hold(self) -> None:
-        """Tell the server, in time, that what is in work is in work."""
+        """Tell the server, in time, that what is here is in work."""
         while True:
             await asyncio.sleep(self._ack_wait / 3)
-            for message in list(self._work.values()):
-                with contextlib.suppress(NatsError, OSError):
-                    await message.in_progress()
+            await self._waking.hold()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from domain import record
 from domain.flag import Flag
@@ -18,6 +18,7 @@ from records.following import Schemas
 ANSWER: Final = "answer"
 """The domain of a message that answers a question: what it says belongs to another record."""
 
+_OTHER: Final = "other"
 _LONGEST: Final = 200_000
 """Characters of one text that are analysed."""
 
@@ -91,7 +92,7 @@ class Stages:
         return given, _of_an_answer()
 
     def score(self, known: Known, configuration: Configuration) -> record.Score:
-        analysis = known.analysis or _unknown("it could not be analysed")
+        analysis = known.analysis or self._by_fields(known.received.message, configuration.domain)
         readings = _readings(analysis, known)
         check = self.schemas.check(analysis.domain, analysis.schema_version)
         flags = (*(known.enrichment.flags if known.enrichment else ()), *analysis.flags)
@@ -103,6 +104,23 @@ class Stages:
             assessment = check.assess(readings, known.refused, sent_on, flags, known.late, received.duplicate_of)
         values = {path: reading.value for path, reading in readings.items()}
         return record.Score(assessment, values, self._chase(known, configuration), known.version)
+
+    def _by_fields(self, message: Message, only: str | None) -> Analysis:
+        """What is left where a record could not be analysed: the schema that knows most of the fields that came."""
+        given = dict(_members(message.data))
+        known = {
+            name: [field.path for field in schema.fields if field.path in given]
+            for name, (_, schema) in self.schemas.latest.items()
+            if only in (None, name)
+        }
+        domain = only or max(known, key=lambda name: len(known[name]), default=_OTHER)
+        paths = known.get(domain, ())
+        flags = (Flag("doubtful", None, "it could not be analysed: only what came as fields is known"),)
+        if not paths and only is None:
+            return Analysis(_OTHER, 0.0, {}, "", 0, {}, flags)
+        version = self.schemas.latest[domain][0] if domain in self.schemas.latest else 0
+        readings = {path: Reading(given[path], "data") for path in paths}
+        return Analysis(domain, 1.0 if only else 0.0, {}, "", version, readings, flags)
 
     def _chase(self, known: Known, configuration: Configuration) -> Chase | None:
         """Nobody is asked about what is there already, or where no answer could come from."""
@@ -141,10 +159,11 @@ def _reaches(configuration: Configuration) -> bool:
 
 
 def _check_readable(message: Message, enrichment: Enrichment) -> None:
-    """Raises Unreadable, with every reason."""
-    reasons = [flag.detail or flag.kind for flag in enrichment.flags if flag.kind == "unreadable"]
+    """Raises Unreadable, with every reason. What only needs a program that is not here is not unreadable."""
+    unreadable = [flag for flag in enrichment.flags if flag.kind == "unreadable"]
     said = any(text.text.strip() for text in enrichment.texts) or message.text.strip() or message.data
-    if reasons and not said and not enrichment.tables:
+    if unreadable and not said and not enrichment.tables:
+        reasons = [": ".join(filter(None, (flag.path, flag.detail or flag.kind))) for flag in unreadable]
         raise Unreadable("; ".join(reasons))
 
 
@@ -159,8 +178,13 @@ def _of_an_answer(*flags: Flag) -> Analysis:
     return Analysis(ANSWER, 1.0, {}, "", 0, {}, flags, (), (run,))
 
 
-def _unknown(reason: str) -> Analysis:
-    return Analysis("other", 0.0, {}, "", 0, {}, (Flag("doubtful", None, reason),))
+def _members(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Value]]:
+    """Leaves that can be values of a field, by path."""
+    for name, value in data.items():
+        if isinstance(value, dict):
+            yield from _members(cast(dict[str, Any], value), f"{prefix}{name}.")
+        elif value is None or isinstance(value, (str, bool, int, float)):
+            yield f"{prefix}{name}", value
 
 
 def _unchecked(analysis: Analysis, flags: tuple[Flag, ...]) -> Assessment:

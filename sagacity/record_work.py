@@ -50,7 +50,7 @@ async def run_records(core: Core, predictions: Predictions, access: ProviderAcce
         provider = None if access is None else Provider(_provider_settings(access), client, blobs)
         analyser = Analyser(DomainClassifier(predictor), provider, blobs)
         stages = Stages(enricher, analyser, read_answer, Schemas(core.store), blobs)
-        processor = Processor(core.store, core.aggregates, stages, partial(_tell, core))
+        processor = Processor(core.store, core.aggregates, stages, partial(tell, core))
         actions = Actions(core.aggregates, blobs, partial(_give, core), os.environ, notify)
         automations = Automations(core.store, actions, partial(_report, core))
         work = [asyncio.create_task(each) for each in (predictor.run(), processor.run(), automations.run())]
@@ -81,9 +81,10 @@ async def _fetch(core: Core, client: httpx.AsyncClient, message: Message, attach
     return await channels.fetch(client, configuration, os.environ, attachment)
 
 
-async def _tell(
+async def tell(
     core: Core, category: str, id: str, command: msgspec.Struct, command_id: str, cause: Envelope
 ) -> str | None:
+    """`records.processing.Tell`, once the core is given."""
     caller = Caller(
         actor=_ACTOR,
         correlation_id=cause.correlationid,

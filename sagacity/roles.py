@@ -26,6 +26,7 @@ from api.serving import FAREWELL, serve
 from eventstore.blobs import Blobs
 from eventstore.tasks import end_tasks
 from handlers.inbound import Inbox, publish, run_inbound
+from handlers.inbound_messages import InboundMessages
 from handlers.requests import answer_requests
 from models.serve.predictions import Predictions, create_predictions
 from models.serve.serving import Predictor
@@ -101,12 +102,16 @@ def _work(
         work.append(sagas.run())
         ready.append(sagas.ready.wait())
     if "worker" in settings.roles:
-        work.append(run_inbound(settings.nats_url, Inbox(core.handler), core.store))
+        work.append(run_inbound(settings.nats_url, _inbox(core), core.store))
         work.append(_observe(settings, core))
         work.append(_work_on_records(settings, core))
     if settings.log_home:
         work.append(watch_room(core.store, Path(settings.log_home)))
     return work, ready
+
+
+def _inbox(core: Core) -> Inbox:
+    return Inbox(core.handler, InboundMessages(core.aggregates, Blobs(core.connection), core.handler))
 
 
 async def _observe(settings: RoleSettings, core: Core) -> None:

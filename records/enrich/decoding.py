@@ -23,12 +23,21 @@ _WIDE: Final = 0.4
 """Share of NULs on every other byte from which it is UTF-16 of a European language."""
 
 
+_MOST_LOST: Final = 0.5
+"""Share of the characters; of a text in another encoding than it says, nearly all that are not ASCII are lost."""
+
+_MOST_FOREIGN: Final = 0.3
+"""Share of the bytes that are not ASCII, of what makes no sense in any encoding. Accented letters are a tenth of a text
+in Latin letters, and hardly more; other letters make sense in theirs."""
+
+
 class Decoded(NamedTuple):
-    """`doubt` says what was guessed or lost; empty for nothing."""
+    """`doubt` says what was guessed or lost; empty for nothing. `garbled`: the bytes are no text at all."""
 
     text: str
     encoding: str
     doubt: str = ""
+    garbled: bool = False
 
 
 def is_text(content: bytes) -> bool:
@@ -54,7 +63,8 @@ def decode(content: bytes, declared: str | None = None) -> Decoded:
     if declared and _normal(declared) not in (None, "utf-8", "ascii") and _fits(content, declared):
         return _decoded(content, declared)
     guessed = _guessed(content[:_SAMPLE])
-    return _decoded(content, guessed, f"it is not {declared or 'UTF-8'}; read as {guessed}")
+    found = _decoded(content, guessed or "cp1252", f"it is not {declared or 'UTF-8'}; read as {guessed or 'cp1252'}")
+    return found if guessed is not None else found._replace(garbled=_foreign(content[:_SAMPLE]) > _MOST_FOREIGN)
 
 
 def _decoded(content: bytes, encoding: str, doubt: str = "") -> Decoded:
@@ -62,9 +72,11 @@ def _decoded(content: bytes, encoding: str, doubt: str = "") -> Decoded:
     doubts = [doubt] if doubt else []
     if "\0" in text:
         doubts.append(f"{text.count(chr(0))} NUL characters were taken out")
-    if not doubt and "\ufffd" in text:
-        doubts.append(f"{text.count(chr(0xFFFD))} characters are no {encoding}")
-    return Decoded(text.replace("\0", "").replace("\r\n", "\n"), encoding, "; ".join(doubts))
+    lost = text.count("\ufffd")
+    if not doubt and lost:
+        doubts.append(f"{lost} characters are no {encoding}")
+    garbled = lost > _MOST_LOST * len(text)
+    return Decoded(text.replace("\0", "").replace("\r\n", "\n"), encoding, "; ".join(doubts), garbled)
 
 
 def _marked(content: bytes) -> tuple[bytes, str] | None:
@@ -98,9 +110,16 @@ def _normal(encoding: str) -> str | None:
         return None
 
 
-def _guessed(sample: bytes) -> str:
+def _foreign(sample: bytes) -> float:
+    return sum(each > 0x7F for each in sample) / max(1, len(sample))
+
+
+def _guessed(sample: bytes) -> str | None:
+    """None where every encoding makes nonsense of it."""
     from charset_normalizer import from_bytes
 
     best = from_bytes(sample).best()
     # Several say the same: then it is the one that most programs write.
-    return "cp1252" if best is None or "cp1252" in best.could_be_from_charset else best.encoding
+    if best is None:
+        return None
+    return "cp1252" if "cp1252" in best.could_be_from_charset else best.encoding

@@ -93,14 +93,24 @@ def _read(task: Read, detected: Detected, into: Collected, depth: int) -> list[A
         case "eml":
             return read_eml(task.content, into)
         case "zip":
-            return list(_entries(task.content, into))
+            return _unpacked(task.content, into)
         case "media":
             pass  # listened to by whoever asked
+        case "other" | "unknown" if expected(task.path.rpartition("/")[2], task.media_type) in _TEXTS:
+            raise NotReadable(f"sent as text, but its bytes are no text: {_said(detected)}")
         case "other":
             raise NotAvailable(f"nothing here reads {detected.media_type}")
         case "unknown":
             raise NotReadable("it is of no kind that is known")
     return []
+
+
+def _unpacked(content: bytes, into: Collected) -> list[Attached]:
+    """Raises NotReadable where nothing comes out."""
+    inside = list(_entries(content, into))
+    if not inside and into.remarks:
+        raise NotReadable("; ".join(into.remarks))
+    return inside
 
 
 def _entries(content: bytes, into: Collected) -> Iterator[Attached]:

@@ -7,7 +7,7 @@ import json
 from typing import Any, Final, cast
 
 from records.enrich import limits
-from records.enrich.content import Collected
+from records.enrich.content import Collected, NotReadable
 from records.enrich.decoding import decode
 
 _SAMPLE: Final = 20_000
@@ -15,7 +15,10 @@ _DELIMITERS: Final = ",;\t|"
 
 
 def read_text(content: bytes, into: Collected, charset: str | None = None) -> str:
+    """Raises NotReadable for bytes that are no text in any encoding."""
     decoded = decode(content, charset)
+    if decoded.garbled:
+        raise NotReadable(f"its bytes are no text: {decoded.doubt}")
     if decoded.doubt:
         into.doubt(decoded.doubt)
     into.add(decoded.text)

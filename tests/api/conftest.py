@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
 import pytest_asyncio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from api.app import asgi
 from api.live import Live
@@ -23,11 +25,24 @@ from sagas.targets.port import TargetUnavailable
 from tests.projections.platform import projecting
 from tests.up import Up, running_platform
 
+DISCORD_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+SECRETS = {
+    "WHATSAPP_SECRET": "app secret",
+    "WHATSAPP_VERIFY": "a word of ours",
+    "TELEGRAM_SECRET": "secret_token-1",
+    "DISCORD_KEY": DISCORD_KEY.public_key().public_bytes_raw().hex(),
+    "BEARER": "open-sesame",
+}
+"""Variables of the platform's environment, which sources name."""
+
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    with running_platform(tmp_path_factory.mktemp("up")) as up:
-        yield up
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in SECRETS.items():
+            patch.setenv(name, value)
+        with running_platform(tmp_path_factory.mktemp("up")) as up:
+            yield up
 
 
 @pytest.fixture
@@ -60,7 +75,13 @@ async def no_inbox(raw):
 
 @pytest_asyncio.fixture
 async def api(own_nats, database_url):
-    async with projecting(own_nats.url, database_url) as platform, platform.running():
+    async with serving_api(own_nats.url, database_url) as api:
+        yield api
+
+
+@asynccontextmanager
+async def serving_api(nats_url, database_url):
+    async with projecting(nats_url, database_url) as platform, platform.running():
         core, live = platform.core, Live(platform.core.store)
         models = ReadModels(platform.pool, core.store, READ_MODELS)
         target = Output()
