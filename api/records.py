@@ -83,8 +83,9 @@ async def _stored(services: Services, hash: str) -> bytes:
 
 def _download(content: bytes, name: str, media_type: str) -> Response[Any]:
     disposition = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
-    headers = {"Content-Disposition": disposition, **_KEPT_FROM_HARM}
-    return Response(content, media_type=_harmless(media_type), headers=headers)
+    # As a header: to a media type that is text a charset would be added, whatever its bytes are.
+    headers = {"content-type": _harmless(media_type), "Content-Disposition": disposition, **_KEPT_FROM_HARM}
+    return Response(content, headers=headers)
 
 
 def _harmless(media_type: str) -> str:

@@ -2,6 +2,7 @@
 
 Complete rows of data sets that ship with scikit-learn lose fields by masks and take faults on a fresh seed. What there
 is to be found is reckoned from that, by the formula in fractions (tests/domain/quality_formula.py), without the check.
+Then messages go from end to end (benchmarks/quality_pipeline.py).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.random import Generator
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import quality_pipeline
 from benchmarks.quality_contenders import CONTENDERS, OURS, check_of
 from benchmarks.quality_faults import MASKS, Message, Sending, medians_of
 from benchmarks.quality_rows import NAMES, SENT_ON, rows_of
@@ -25,10 +27,13 @@ from domain.record import Reading
 
 
 class Runs(NamedTuple):
-    """Messages of each data set and mask; batches of checks that are timed."""
+    """Messages of each data set and mask; batches of checks that are timed; messages from end to end, and rounds of
+    them."""
 
     messages: int
     batches: int
+    whole: int
+    rounds: int
 
 
 def messages_of(runs: Runs, rng: Generator) -> dict[str, list[Message]]:
@@ -170,8 +175,9 @@ async def run(runs: Runs, seed: int | None) -> None:
     for gate in _gates(known[OURS].values(), chases, timed):
         table.add_row(gate.what, gate.limit, gate.figure, "met" if gate.met else "NOT met")
     console.print(table)
+    await quality_pipeline.run(console, runs.whole, runs.rounds, seed)
     console.print(f"{time.perf_counter() - began:,.0f} s")
 
 
-FULL_RUN: Final = Runs(2_000, 1_000)
-QUICK_RUN: Final = Runs(200, 200)
+FULL_RUN: Final = Runs(2_000, 1_000, 3_000, 5)
+QUICK_RUN: Final = Runs(200, 200, 500, 2)

@@ -116,6 +116,11 @@ class Aggregates:
         if stream in self._entries:
             self._outdated.add(stream)
 
+    def forget(self, stream: StreamId) -> None:
+        """It will not be wanted soon: the next load reads it from the log, and its room is free."""
+        self._entries.pop(stream, None)
+        self._outdated.discard(stream)
+
     async def _catch_up(self, stream: StreamId, entry: _Entry) -> _Entry | None:
         """From the last event known on; None when the log no longer holds that very event."""
         if entry.version == 0:

@@ -126,6 +126,8 @@ class Processor:
             async with self._one_at_a_time(id):
                 await self._finish(id, wake.event.envelope)
             await self._waking.acknowledge(wake)
+            # A record may have half a megabyte, and thousands of them would stay at hand.
+            self._aggregates.forget(wake.event.stream)
         except (EventStoreError, NatsError, OSError) as error:
             log.warning("record %s waits: %s", id, error)
             await self._waking.again(wake, _PAUSE)

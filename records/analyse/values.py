@@ -174,10 +174,15 @@ def _words(text: str) -> str:
     return f" {words} "
 
 
+_words_of_choice = lru_cache(maxsize=4_096)(_words)
+
+
 def _choice(field: Field, raw: str) -> Parsed | None:
     """The one that it says, or calls something else; of several none."""
     words = _words(raw)
-    called = [(_words(each), choice) for choice in field.choices for each in (choice, *field.called.get(choice, ()))]
+    called = [
+        (_words_of_choice(each), choice) for choice in field.choices for each in (choice, *field.called.get(choice, ()))
+    ]
     said = [(name, choice) for name, choice in called if name == words]
     said = said or [(name, choice) for name, choice in called if name.strip() and name in words]
     meant = {choice for name, choice in said if not any(name in other and name != other for other, _ in said)}

@@ -153,6 +153,34 @@ async def test_open_questions_come_by_their_deadline_page_by_page(told):
     assert [item["record_id"] for item in of_office] == [told.one_gap]
 
 
+async def test_the_questions_about_a_record_are_listed_with_it(told):
+    path = f"/api/v1/records/{told.over}/follow_ups"
+    async with client_of(told.api) as client:
+        page = (await client.get(path, params={"min_position": told.position, "status": "timeout"})).json()
+        (item,) = page["items"]
+        assert (item["id"], item["missing_fields"]) == (f"{told.over}/1", ["total", "party"])
+        assert (item["question_text"], item["channel"], item["deadline"]) == ("What is the total?", "email", None)
+        assert page["_links"]["record"] == f"/api/v1/records/{told.over}"
+        assert (await client.get(path, params={"status": "sent"})).json()["items"] == []
+        is_problem(await client.get(path, params={"record_id": told.over}), 422, "invalid-query")
+        is_problem(await client.get("/api/v1/records/nobody/follow_ups"), 404, "not-found")
+        is_problem(await client.get(path, headers={"Accept": "text/html"}), 406, "not-acceptable")
+
+
+@pytest.mark.parametrize(
+    ("name", "actions"),
+    [
+        ("complete", {"correct", "dismiss"}),
+        ("one_gap", {"answer", "correct", "dismiss", "pause"}),
+        ("over", {"answer", "chase", "correct", "dismiss"}),
+    ],
+)
+async def test_a_record_says_what_can_be_done_about_its_questions(told, name, actions):
+    async with client_of(told.api) as client:
+        row = (await client.get(f"/api/v1/records/{getattr(told, name)}")).json()
+    assert row["_actions"].keys() == actions
+
+
 async def test_trends_are_by_day_source_and_domain(told):
     today = datetime.now(UTC).date().isoformat()
     items = (await told.get("/trends"))["items"]

@@ -183,6 +183,13 @@ def _lying_bomb() -> bytes:
 
 
 @cache
+def _locked_zip() -> bytes:
+    """Says of its entry that it is encrypted."""
+    content = documents.archive({"letter.txt": b"secret"})
+    return content.replace(b"PK\3\4\x14\0\0", b"PK\3\4\x14\0\1").replace(b"\x14\3\x14\0\0", b"\x14\3\x14\0\1")
+
+
+@cache
 def _pdf_bomb() -> bytes:
     return documents.pdf_with_stream(b"BT /F1 9 Tf (" + b"a" * 300 * 1024 * 1024 + b") Tj ET")
 
@@ -212,5 +219,12 @@ POISON: Final = (
     _Poison("noise.txt", "text/plain", lambda rng: rng.randbytes(2_000), "no text"),
     _Poison("high.csv", "text/csv", lambda rng: bytes(rng.randrange(128, 256) for _ in range(900)), "no text"),
     _Poison("locked.pdf", "application/pdf", lambda _: documents.encrypted_pdf(), "encrypted"),
+    _Poison("locked.zip", "application/zip", lambda _: _locked_zip(), "encrypted"),
     _Poison("empty.pdf", "application/pdf", lambda _: b"", "empty"),
 )
+
+
+def brew() -> None:
+    """All that takes memory to make: made once, and kept."""
+    for poison in POISON:
+        poison.content(random.Random(0))

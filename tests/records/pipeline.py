@@ -38,8 +38,8 @@ CLASSIFIER = DomainClassifier()
 """Trained once for all tests of a process."""
 
 INVOICE = (
-    "Invoice from Harrow & Finch Ltd, to be paid by transfer.\n\nInvoice number: RE-2026-0815\nInvoice date: 2026-11-02\n"
-    "Seller: Example GmbH\nNet amount: 100.00 EUR\nTax: 19.00 EUR\nTotal: 119.00 EUR\n"
+    "Invoice from Harrow & Finch Ltd, to be paid by transfer.\n\nInvoice number: RE-2026-0815\n"
+    "Invoice date: 2026-11-02\nSeller: Example GmbH\nNet amount: 100.00 EUR\nTax: 19.00 EUR\nTotal: 119.00 EUR\n"
     "Payment method: transfer\nIBAN: DE89370400440532013000\nDue date: 2026-12-02\nBuyer: Sample SARL\n"
 )
 

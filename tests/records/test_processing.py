@@ -366,7 +366,7 @@ async def test_a_correction_after_all_is_scored_anew(p):
         assert (await p.settled(id)).assessment.score < 1
         await p.command("record", id, record.Correct("total", 119.0))
         known = await p.settled(id, lambda known: known.assessment.score == 1)
-    assert (await p.names(id))[-3:] == ["Corrected", "Scored", "Persisted"]
+    assert (await p.names(id))[-4:] == ["Corrected", "Scored", "Persisted", "Completed"]
     assert known.completed
 
 
@@ -376,6 +376,7 @@ async def test_nothing_is_kept_of_what_is_done(p):
             id = await p.receive(f"m-{number}", f"{number}\n{INVOICE}")
         await p.settled(id)
         await until(lambda: not (processor._work or processor._locks or processor._waking._open))
+        assert not [stream for stream in p.core.aggregates._entries if stream.category == "record"]
 
 
 async def test_what_is_too_large_for_an_event_is_parked_and_nothing_else_waits_for_it(p):
