@@ -45,8 +45,15 @@ def is_over(pid: int) -> bool:
 
 
 def children() -> list[psutil.Process]:
-    started = psutil.Process().children(recursive=True)
-    return [each for each in started if "records.enrich.reading_process" in " ".join(each.cmdline())]
+    """Of this process alone: what else it started may have some of its own."""
+    return [each for each in psutil.Process().children() if _reads(each)]
+
+
+def _reads(process: psutil.Process) -> bool:
+    try:
+        return "records.enrich.reading_process" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
 
 
 async def text_of(reading: ReadingProcesses, content: bytes, name: str = "document") -> str:
