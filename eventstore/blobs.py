@@ -13,19 +13,28 @@ from base64 import urlsafe_b64decode
 from binascii import Error as NotBase64
 from contextlib import suppress
 from datetime import datetime
-from io import BytesIO
-from typing import Any, Final, Literal
+from io import BufferedIOBase, BytesIO
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from nats.errors import Error as NatsError
 from nats.js.api import ObjectInfo, ObjectStoreConfig
 from nats.js.client import JetStreamContext
-from nats.js.errors import BadRequestError, BucketNotFoundError, ObjectNotFoundError
+from nats.js.errors import (
+    BadObjectMetaError,
+    BadRequestError,
+    BucketNotFoundError,
+    DigestMismatchError,
+    ObjectNotFoundError,
+)
 from nats.js.object_store import ObjectStore
 
 from eventstore.connection import Connection
 from eventstore.envelope import now
 from eventstore.errors import LogUnavailable
 from eventstore.streams import NO_STREAM, ask, error_code
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 Bucket = Literal["BLOBS", "OBSERVED"]
 BUCKET: Final = "BLOBS"
@@ -93,13 +102,16 @@ class Blobs:
         self._stores: dict[Bucket, ObjectStore] = {}
 
     async def put(self, content: bytes, bucket: Bucket = BUCKET) -> str:
-        """Its SHA-256, in hexadecimal. Raises BlobTooLarge, LogUnavailable."""
+        """Its SHA-256, in hexadecimal. What is there already is looked at, and stored again where it is damaged.
+
+        Raises BlobTooLarge, LogUnavailable.
+        """
         if len(content) > LARGEST:
             raise BlobTooLarge(f"{len(content)} bytes; at most {LARGEST}")
         hash = hashlib.sha256(content).hexdigest()
         try:
             store = await self._opened(bucket)
-            if not await _lasts(store, hash):
+            if not (await _lasts(store, hash) and await self._is_intact(bucket, hash)):
                 await store.put(hash, content)
         except (NatsError, OSError, TimeoutError) as error:
             raise LogUnavailable(f"a blob was not stored: {error}") from error
@@ -117,25 +129,56 @@ class Blobs:
 
     async def get_from(self, bucket: Bucket, hash: str) -> bytes:
         """Raises BlobMissing, LogUnavailable."""
+        info = await self._info(bucket, hash)
         try:
-            store = await self._opened(bucket)
-            info = await store.get_info(hash)
-        except ObjectNotFoundError as error:
+            return await self._content(bucket, hash, info)
+        except BlobMissing:
+            again = await self._info(bucket, hash)
+            if again.nuid == info.nuid:
+                raise
+        return await self._content(bucket, hash, again)  # it was stored again meanwhile, in other parts
+
+    async def _content(self, bucket: Bucket, hash: str, info: ObjectInfo) -> bytes:
+        content = BytesIO()
+        await self._read(bucket, hash, info, content)
+        if (await asyncio.to_thread(hashlib.sha256, content.getbuffer())).hexdigest() != hash:
+            raise BlobMissing(f"{hash} is stored as something else")
+        return content.getvalue()
+
+    async def _is_intact(self, bucket: Bucket, hash: str) -> bool:
+        """Read whole, but not held in memory."""
+        content = _Digest()
+        try:
+            info = await self._info(bucket, hash)
+            if await self._is_cut(bucket, info):
+                return False
+            await self._read(bucket, hash, info, content)
+        except BlobMissing:
+            return False
+        return content.sha256.hexdigest() == hash
+
+    async def _info(self, bucket: Bucket, hash: str) -> ObjectInfo:
+        """Raises BlobMissing, LogUnavailable."""
+        try:
+            return await (await self._opened(bucket)).get_info(hash)
+        except (ObjectNotFoundError, BadObjectMetaError) as error:
             raise BlobMissing(hash) from error
         except (NatsError, OSError, TimeoutError) as error:
             raise LogUnavailable(f"the blob {hash} was not read: {error}") from error
-        content = BytesIO()
+
+    async def _read(self, bucket: Bucket, hash: str, info: ObjectInfo, sink: BufferedIOBase) -> None:
+        """Raises BlobMissing, LogUnavailable."""
         try:
+            store = await self._opened(bucket)
             # nats-py waits for ever for parts that are gone, and joins them in quadratic time if it may.
             async with asyncio.timeout(_PATIENCE + (info.size or 0) / _SLOWEST):
-                await store.get(hash, writeinto=content)
+                await store.get(hash, writeinto=sink)
+        except (DigestMismatchError, ObjectNotFoundError, BadObjectMetaError) as error:
+            raise BlobMissing(f"{hash} is stored as something else, or in part") from error
         except (NatsError, OSError, TimeoutError) as error:
             if await self._is_cut(bucket, info):
                 raise BlobMissing(hash) from error
             raise LogUnavailable(f"the blob {hash} was not read: {error}") from error
-        if (await asyncio.to_thread(hashlib.sha256, content.getbuffer())).hexdigest() != hash:
-            raise BlobMissing(f"{hash} is stored as something else")
-        return content.getvalue()
 
     async def hashes(self, bucket: Bucket) -> list[str]:
         """Of all that is stored there, in order. Raises NoStore, LogUnavailable."""
@@ -148,7 +191,7 @@ class Blobs:
                 return sorted(filter(_HASH.fullmatch, found))
 
     async def _is_cut(self, bucket: Bucket, info: ObjectInfo) -> bool:
-        """Its parts grow old before what tells of them. (Stored again meanwhile, they are others.)"""
+        """Its parts grow old before what tells of them."""
         parts = f"$O.{bucket}.C.{info.nuid}"
         there = await _subjects(self._connection, bucket, parts)
         return there.get(parts, 0) < (info.chunks or 0)
@@ -161,6 +204,17 @@ class Blobs:
             except BucketNotFoundError as error:
                 raise _no_store(bucket) from error
         return self._stores[bucket]
+
+
+class _Digest(BufferedIOBase):
+    """Of what is written."""
+
+    def __init__(self) -> None:
+        self.sha256 = hashlib.sha256()
+
+    def write(self, buffer: ReadableBuffer, /) -> int:
+        self.sha256.update(buffer)
+        return len(memoryview(buffer))
 
 
 async def _lasts(store: ObjectStore, hash: str) -> bool:

@@ -30,7 +30,8 @@ class Survey(NamedTuple):
 class Audit:
     """Give it every event in the order of the log; `survey` is the verdict so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_event: Callable[[Recorded], None]) -> None:
+        self._on_event = on_event
         self._heads: dict[str, tuple[int, bytes]] = {}
         self._events = self._position = self._largest = 0
         self._raw = b""
@@ -50,6 +51,7 @@ class Audit:
             self._faults.append(str(error) if isinstance(error, HistoryBroken) else f"position {position}: {error}")
             return
         self._check_order(event)
+        self._on_event(event)
 
     def _check_order(self, event: Recorded) -> None:
         stream = event.envelope.stream
@@ -72,9 +74,13 @@ class Audit:
         return Survey(self._events, self._position, last_hash, self._largest, tuple(self._faults))
 
 
-def survey_file(path: Path, on_progress: Callable[[int], None] = lambda _: None) -> Survey:
+def survey_file(
+    path: Path,
+    on_progress: Callable[[int], None] = lambda _: None,
+    on_event: Callable[[Recorded], None] = lambda _: None,
+) -> Survey:
     """Read a whole export; a line that is none ends the reading and is a fault like the others."""
-    audit = Audit()
+    audit = Audit(on_event)
     try:
         for line in read_lines(path):
             audit.see(line.position, line.raw)

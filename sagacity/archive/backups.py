@@ -22,13 +22,15 @@ from typing import Final, Literal
 import msgspec
 
 from eventstore.blobs import Blobs
-from eventstore.envelope import now
+from eventstore.envelope import Recorded, now
+from eventstore.errors import UnknownEvent
 from eventstore.store import EventStore
 from sagacity.archive.audit import Survey, survey_file
 from sagacity.archive.blobs import LIST, Saved, differences, save_blobs
 from sagacity.archive.exporting import export
 from sagacity.archive.files import sha256_of, write
 from sagacity.archive.importing import Report
+from sagacity.archive.named import named_by
 from sagacity.archive.packing import pack, unpack
 
 EVENTS: Final = "events.ndjson.gz"
@@ -67,11 +69,14 @@ async def back_up(store: EventStore, place: Path, report: Report = lambda what, 
     faults too), LogUnavailable.
     """
     with _in_words(place), _appearing(place) as directory:
-        survey = await _write_events(store, directory / EVENTS, partial(report, "backing up"))
+        await _write_events(store, directory / EVENTS, partial(report, "backing up"))
+        # Read back from the file: what is judged, and described by the manifest, is what a restore will find.
+        named: set[str] = set()
+        survey = survey_file(directory / EVENTS, on_event=lambda event: named.update(_named_by(store, event)))
         if survey.faults:
             raise BackupFault(f"the log has faults, see `sagacity verify`: {_listed(survey.faults)}")
         # After the log: what an event names was stored before it.
-        saved = await save_blobs(Blobs(store.connection), directory, partial(report, "backing up blobs"))
+        saved = await save_blobs(Blobs(store.connection), directory, named, partial(report, "backing up blobs"))
         manifest = _manifest(directory, survey, saved)
         write(directory / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
     return manifest
@@ -124,14 +129,20 @@ def _appearing(place: Path) -> Generator[Path]:
         packed.unlink(missing_ok=True)
 
 
-async def _write_events(store: EventStore, file: Path, on_progress: Callable[[int, int], None]) -> Survey:
+async def _write_events(store: EventStore, file: Path, on_progress: Callable[[int, int], None]) -> None:
     with file.open("wb") as sink:
         with gzip.GzipFile(fileobj=sink, mode="wb", compresslevel=6, filename="", mtime=0) as compressed:
             await export(store, compressed.write, on_progress=on_progress)
         sink.flush()
         os.fsync(sink.fileno())
-    # Read back from the file: what is judged, and described by the manifest, is what a restore will find.
-    return survey_file(file)
+
+
+def _named_by(store: EventStore, event: Recorded) -> tuple[str, ...]:
+    """Nothing, where this program cannot read the event: `verify` tells of it, and it is backed up all the same."""
+    try:
+        return named_by(store.decode(event))
+    except UnknownEvent:
+        return ()
 
 
 def _manifest(directory: Path, survey: Survey, saved: Saved) -> Manifest:

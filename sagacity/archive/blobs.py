@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple, cast
 
@@ -18,31 +18,34 @@ _LINE: Final = re.compile(rf"([0-9a-f]{{64}})  ((?:{BUCKET}|{OBSERVED})/\1)")
 
 
 class Saved(NamedTuple):
-    """`lost` are those that must be kept and are missing, or damaged, where they were stored."""
+    """`lost` are those that must be kept and are missing, or damaged."""
 
     blobs: int
     lost: tuple[str, ...]
 
 
-async def save_blobs(blobs: Blobs, directory: Path, on_progress: Callable[[int, int], None]) -> Saved:
-    """All that there are, and their list. Raises LogUnavailable, OSError."""
+async def save_blobs(
+    blobs: Blobs, directory: Path, named: Collection[str], on_progress: Callable[[int, int], None]
+) -> Saved:
+    """All that there are, and their list. `named`: those that must be there. Raises LogUnavailable, OSError."""
     saved: list[str] = []
-    lost: list[str] = []
     stored: list[tuple[Bucket, str]] = []
     for bucket in _BUCKETS:
         (directory / bucket).mkdir()
         stored.extend((bucket, hash) for hash in await _hashes(blobs, bucket))
+    lost = {f"{BUCKET}/{hash}" for hash in named}
     for number, (bucket, hash) in enumerate(stored, 1):
         name = f"{bucket}/{hash}"
         try:
             await asyncio.to_thread(write, directory / name, await blobs.get_from(bucket, hash))
             saved.append(f"{hash}  {name}\n")
+            lost.discard(name)
         except BlobMissing:
             if bucket != OBSERVED:  # whose time may have come meanwhile
-                lost.append(name)
+                lost.add(name)
         on_progress(number, len(stored))
     write(directory / LIST, "".join(saved).encode())
-    return Saved(len(saved), tuple(lost))
+    return Saved(len(saved), tuple(sorted(lost)))
 
 
 async def _hashes(blobs: Blobs, bucket: Bucket) -> list[str]:

@@ -29,7 +29,7 @@ _SHOWN: Final = 20
 def backup(context: click.Context, *, target: LogPlace, place: Path, as_json: bool) -> None:
     """Write the whole log and the blobs that it names, with a manifest, into a new directory or a new .tar file.
 
-    Exits 1 when blobs are missing where they should be; the rest is in the backup all the same. Example:
+    Exits 1 when blobs are missing that must be there, and names them; the rest is in the backup all the same. Example:
 
         sagacity backup backups/2026-11-21
     """
@@ -49,11 +49,13 @@ def backup(context: click.Context, *, target: LogPlace, place: Path, as_json: bo
 @click.argument("place", metavar="DIR|FILE.tar", type=click.Path(path_type=Path))
 @click.option("--continue", "go_on", is_flag=True, help="Go on after an interrupted restore of the same backup.")
 @log_options
-def restore(*, target: LogPlace, place: Path, go_on: bool) -> None:
+@click.pass_context
+def restore(context: click.Context, *, target: LogPlace, place: Path, go_on: bool) -> None:
     """Restore a backup into an empty log: of a server (--nats) or of a new data directory (--data).
 
     Backup and log are checked before and after; no saga runner may be at work on the log. What is named by its hash
-    comes back with it. Read models are not part of a backup: projections fill them again from the log. Example:
+    comes back with it; exits 1, when all is done, if the backup lacks some of it. Read models are not part of a backup:
+    projections fill them again from the log. Example:
 
         sagacity restore backups/2026-11-21 --data ./restored
     """
@@ -70,6 +72,7 @@ def restore(*, target: LogPlace, place: Path, go_on: bool) -> None:
         "The read models follow from the log: a new database is filled when the platform starts; in one that was "
         "ahead of this backup, run `sagacity projections rebuild NAME` for each."
     )
+    context.exit(1 if manifest.lost_blobs else 0)
 
 
 async def _back_up(target: LogPlace, place: Path) -> Manifest:

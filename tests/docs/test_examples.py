@@ -18,7 +18,9 @@ EXAMPLE = re.compile(r"^```bash (run|refused)\n(.*?)^```$", re.MULTILINE | re.DO
 GOES_ON = re.compile(r"^Goes on where \[[^]]*\]\(([^)]*)\) ends", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?://)([^)#]*)#?([^)]*)\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
-TESTED = re.compile(r"`((?:tests|benchmarks|domain|sagas|eventstore|handlers|projections|api|sagacity)/[^`:]*)")
+TESTED = re.compile(
+    r"`((?:tests|benchmarks|domain|sagas|eventstore|handlers|models|records|projections|api|sagacity)/(?!\{)[^`:]*)"
+)
 
 WITH_EXAMPLES = [page for page in PAGES if EXAMPLE.search(page.read_text())]
 

@@ -1,7 +1,9 @@
 """Blobs on a real server: what was put is what one gets, once, or one hears that it is not so."""
 
 import asyncio
+import base64
 import hashlib
+import json
 import os
 from contextlib import asynccontextmanager, suppress
 
@@ -181,7 +183,11 @@ async def test_observed_rows_that_come_again_are_kept_for_longer(forgetful):
     again, once = await blobs.put(content, OBSERVED), await blobs.put(b"once", OBSERVED)
     await asyncio.sleep(1.5)
     await blobs.put(content, OBSERVED)
-    await until(lambda: is_gone(blobs, once))
+
+    async def once_is_gone():
+        return once not in await blobs.hashes(OBSERVED)
+
+    await until(once_is_gone)
     assert await blobs.get(again) == content
 
 
@@ -192,6 +198,58 @@ async def test_a_blob_of_which_a_part_is_gone_is_missing(blobs, connection):
     await connection.jetstream().purge_stream(f"OBJ_{OBSERVED}", subject=f"$O.{OBSERVED}.C.{info.nuid}", keep=2)
     with pytest.raises(BlobMissing):
         await blobs.get(hash)
+
+
+async def metadata_with_another_digest(context, hash):
+    store = await context.object_store(BUCKET)
+    info = await store.get_info(hash)
+    info.digest = "SHA-256=" + base64.urlsafe_b64encode(bytes(32)).decode()
+    name = base64.urlsafe_b64encode(hash.encode()).decode()
+    await context.publish(f"$O.{BUCKET}.M.{name}", json.dumps(info.as_dict()).encode())
+
+
+async def another_file(context, hash):
+    await (await context.object_store(BUCKET)).put(hash, b"another file")
+
+
+async def a_part_less(context, hash):
+    info = await (await context.object_store(BUCKET)).get_info(hash)
+    await context.purge_stream(f"OBJ_{BUCKET}", subject=f"$O.{BUCKET}.C.{info.nuid}", keep=2)
+
+
+async def another_part(context, hash):
+    await a_part_less(context, hash)
+    info = await (await context.object_store(BUCKET)).get_info(hash)
+    for _ in range(info.chunks - 2):
+        await context.publish(f"$O.{BUCKET}.C.{info.nuid}", b"x")
+
+
+@pytest.mark.parametrize("damage", [metadata_with_another_digest, another_file, a_part_less, another_part])
+async def test_a_damaged_blob_is_missing_until_it_is_put_again(blobs, connection, damage):
+    content = os.urandom(400_000)
+    hash = await blobs.put(content)
+    await damage(connection.jetstream(), hash)
+    with pytest.raises(BlobMissing):
+        await blobs.get(hash)
+    await blobs.put(content)
+    assert await blobs.get(hash) == content
+
+
+async def test_a_blob_that_is_stored_again_while_it_is_read_is_read_in_its_new_parts(forgetful, monkeypatch):
+    monkeypatch.setattr("eventstore.blobs._PATIENCE", 1.0)
+    blobs, content, context = Blobs(forgetful), os.urandom(400_000), forgetful.jetstream()
+    hash = await blobs.put(content, OBSERVED)
+    store = await context.object_store(OBSERVED)
+    info = await store.get_info(hash)
+    await context.purge_stream(f"OBJ_{OBSERVED}", subject=f"$O.{OBSERVED}.C.{info.nuid}")
+
+    async def waits_for_the_old_parts():
+        return (await context.stream_info(f"OBJ_{OBSERVED}")).state.consumer_count == 1
+
+    reading = asyncio.create_task(blobs.get_from(OBSERVED, hash))
+    await until(waits_for_the_old_parts)
+    await blobs.put(content, OBSERVED)
+    assert await reading == content
 
 
 async def test_how_long_observed_rows_are_kept_can_be_changed(own_nats):

@@ -68,8 +68,8 @@ def test_variables_that_other_parts_read_are_no_faults() -> None:
 def test_every_variable_that_the_program_reads_elsewhere_is_known_to_the_settings() -> None:
     """Grep, so that a new variable is not taken for a mistake."""
     root = PAGE.parents[1]
-    packages = ("api", "benchmarks", "domain", "eventstore", "handlers", "projections", "sagacity", "sagas")
-    sources = [file for package in packages for file in (root / package).rglob("*.py")]
+    packages = ("api", "benchmarks", "domain", "eventstore", "handlers", "models", "projections", "sagacity", "sagas")
+    sources = [file for package in (*packages, "records") for file in (root / package).rglob("*.py")]
     read = {name for file in sources for name in re.findall(r"\"(SAGACITY_[A-Z_]+[A-Z])\"", file.read_text())}
     assert "SAGACITY_URL" in read
     for name in read - {f"SAGACITY_{field.upper()}" for field in Settings.model_fields}:

@@ -1,0 +1,25 @@
+"""Which blobs events name, that must be kept as long as the log."""
+
+from __future__ import annotations
+
+from domain import dataset, experiment, model, monitor
+
+
+def named_by(event: object) -> tuple[str, ...]:
+    """The hashes in a decoded event. Not those of observed rows (`content` in a monitor's observations): these are kept
+    for a time only."""
+    match event:
+        case dataset.Registered(content=content):
+            return (content,)
+        case experiment.Requested(dataset=data, champion=champion):
+            return (*((data.content,) if data else ()), *((champion.artifact,) if champion else ()))
+        case experiment.DatasetAssembled(dataset=data):
+            return (data.content,)
+        case experiment.Trained(artifact=artifact):
+            return (artifact,)
+        case model.VersionAdded(artifact=artifact, content=content):
+            return (artifact, content)
+        case monitor.Began(reference=reference):
+            return (reference,)
+        case _:
+            return ()
