@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domain import dataset, experiment, model, monitor
+from domain import dataset, experiment, model, monitor, record
 
 
 def named_by(event: object) -> tuple[str, ...]:
@@ -21,5 +21,16 @@ def named_by(event: object) -> tuple[str, ...]:
             return (artifact, content)
         case monitor.Began(reference=reference):
             return (reference,)
+        case record.Received(message=message, original=original):
+            return _there(original, *(each.content for each in message.attachments))
+        case record.Enriched(enrichment=found):
+            texts = (*found.texts, *((found.translation,) if found.translation else ()))
+            return _there(*(each.content for each in found.attachments), *(each.content for each in texts))
+        case record.Analysed(analysis=analysis):
+            return tuple(hash for each in analysis.exchanges for hash in (each.prompt, each.answer))
         case _:
             return ()
+
+
+def _there(*hashes: str | None) -> tuple[str, ...]:
+    return tuple(hash for hash in hashes if hash is not None)
