@@ -70,6 +70,8 @@ def intake_router(services: Services) -> Router:
             caller = _named(caller_of(request.headers, span), id)
             async with contextlib.nullcontext() if _small(request) else places.one(request):
                 body = await _body(request)
+                if not body:
+                    raise BodyRefused("malformed", 400, "nothing was delivered")
                 try:
                     verified(configuration, os.environ, request.headers, body)
                 except NotGenuine as error:
@@ -86,6 +88,8 @@ async def _open(services: Services, id: str) -> Configuration:
         known = source.source.fold([services.store.decode(event) for event in events])
         if isinstance(known, source.Known) and not known.closed:
             return known.configuration
+        if isinstance(known, source.Known):
+            raise NotFound(f"the source {id!r} is closed")
     raise NotFound(f"there is no open source called {id[:100]!r}")
 
 

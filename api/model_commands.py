@@ -10,7 +10,7 @@ from litestar import Request, Response, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
-from api.bodies import check_kind, check_text, where_malformed
+from api.bodies import MAX_BODY, check_kind, check_text, where_malformed
 from api.commands import CommandAnswer, Reply, headers_of, reply_to
 from api.links import path_of
 from api.problems import BodyRefused, Problem, ProblemFault
@@ -27,7 +27,12 @@ _RESERVED = frozenset({"trigger"})
 
 
 def labels_handler(services: Services) -> HTTPRouteHandler:
-    @post("/models/{id:str}/labels", summary="Say what the right answers would have been", status_code=201)
+    @post(
+        "/models/{id:str}/labels",
+        summary="Say what the right answers would have been",
+        status_code=201,
+        request_max_body_size=MAX_BODY,
+    )
     async def labels(id: FromPath[str], request: Request[Any, Any, Any]) -> Response[Any]:
         """For predictions that are recorded, however late. Numbers and booleans name the class that is written so.
 
@@ -43,7 +48,7 @@ def labels_handler(services: Services) -> HTTPRouteHandler:
 
 
 def retrain_handler(services: Services) -> HTTPRouteHandler:
-    @post("/retrain", summary="Train a model anew", status_code=201)
+    @post("/retrain", summary="Train a model anew", status_code=201, request_max_body_size=MAX_BODY)
     async def retrain(request: Request[Any, Any, Any]) -> Response[Any]:
         """The data of `model.retrain`, and `model`, which can be left out where there is only one. The answer names
         the experiment, whose outcome is to be waited for."""

@@ -10,6 +10,7 @@ import asyncpg
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, LitestarException, ValidationException
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from nats.errors import Error as NatsError
 
 from eventstore.envelope import new_id
@@ -164,10 +165,18 @@ def refusal_of(outcome: Outcome, instance: str, expected_version: int | None = N
 
 def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     found = problem_of(error, request.url.path)
+    if isinstance(error, RequestEntityTooLarge):
+        found = msgspec.structs.replace(found, detail=_limit_of(request))
     headers = {"Retry-After": RETRY_AFTER} if found.status == 503 else {}
     if found.status == 405:
         headers["Allow"] = ", ".join(_allowed(request))
     return Response(found, status_code=found.status, media_type=CONTENT_TYPE, headers=headers)
+
+
+def _limit_of(request: Request[Any, Any, Any]) -> str:
+    """Of a resource that has one of its own: others read less than the server would take."""
+    limit = request.route_handler.request_max_body_size
+    return f"at most {limit} bytes" if isinstance(limit, int) else ""
 
 
 def _allowed(request: Request[Any, Any, Any]) -> list[str]:

@@ -262,7 +262,8 @@ def _show(console: Console, title: str, outcomes: dict[str, dict[str, Outcome]])
     console.print(table)
 
 
-async def run(runs: Runs, seed: int | None) -> None:
+async def run(runs: Runs, seed: int | None) -> bool:
+    """Whether all gates are met."""
     seed = int.from_bytes(os.urandom(4)) if seed is None else seed
     began = time.perf_counter()
     console = Console(width=170)
@@ -283,6 +284,7 @@ async def run(runs: Runs, seed: int | None) -> None:
         table.add_row(gate.what, gate.limit, gate.figure, "yes" if gate.met else "no")
     console.print(table)
     console.print(f"{time.perf_counter() - began:,.0f} s")
+    return all(gate.met for gate in gates)
 
 
 FULL_RUN: Final = Runs(20_000, 400, 200, 20_000)

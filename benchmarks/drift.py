@@ -150,7 +150,7 @@ def _month_gates(quiet: Sequence[Month], shifted: Sequence[Month]) -> list[Gate]
     ]
 
 
-def _course_gates(known: dict[str, dict[str, list[Tally]]]) -> list[Gate]:
+def course_gates(known: dict[str, dict[str, list[Tally]]]) -> list[Gate]:
     ours, never = known[OUR_POLICY], known[NEVER]
     harmful = sum(tally.harmful for tallies in ours.values() for tally in tallies)
     trainings = sum(tally.trainings for tally in ours[QUIET])
@@ -162,8 +162,18 @@ def _course_gates(known: dict[str, dict[str, list[Tally]]]) -> list[Gate]:
     return [
         Gate("sabotaged retrainings: harmful promotions", "0", str(harmful), harmful == 0),
         *no_worse,
+        *_each_no_worse(ours, never),
         Gate("quiet world: trainings", "0", str(trainings), trainings == 0),
     ]
+
+
+def _each_no_worse(ours: dict[str, list[Tally]], never: dict[str, list[Tally]]) -> list[Gate]:
+    """A stream in which it errs more would not be seen in the mean of them."""
+    gates: list[Gate] = []
+    for world, tallies in ours.items():
+        worse = sum(mine.wrong > other.wrong for mine, other in zip(tallies, never[world], strict=True))
+        gates.append(Gate(f"{world}: streams with more errors than never", "0", str(worse), worse == 0))
+    return gates
 
 
 def _error(tallies: Sequence[Tally]) -> float:
@@ -206,7 +216,8 @@ def _course(tallies: Sequence[Tally]) -> str:
     return " / ".join([f"{_error(tallies):.4f}", *(f"{mean:g}" for mean in np.mean(counted, axis=0).round(2))])
 
 
-async def run(runs: Runs, seed: int | None) -> None:
+async def run(runs: Runs, seed: int | None) -> bool:
+    """Whether all gates are met."""
     seed = int.from_bytes(os.urandom(4)) if seed is None else seed
     began = time.perf_counter()
     console = Console(width=170)
@@ -222,11 +233,12 @@ async def run(runs: Runs, seed: int | None) -> None:
     followed = courses(of_courses, runs.courses)
     _show_courses(console, followed)
     table = Table("gate", "limit", "measured", "", title=f"seed {seed}", title_justify="left")
-    gates = [*_stream_gates(errors[OURS], numbers[OURS]), *_month_gates(quiet, shifted), *_course_gates(followed)]
+    gates = [*_stream_gates(errors[OURS], numbers[OURS]), *_month_gates(quiet, shifted), *course_gates(followed)]
     for gate in gates:
         table.add_row(gate.what, gate.limit, gate.figure, "met" if gate.met else "NOT met")
     console.print(table)
     console.print(f"{time.perf_counter() - began:,.0f} s")
+    return all(gate.met for gate in gates)
 
 
 FULL_RUN: Final = Runs(200, 60, 2, 160, 20, 5)

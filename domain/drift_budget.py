@@ -14,7 +14,6 @@ MOST_DELTA: Final = 0.05
 MOST_ALPHA: Final = 0.05
 _MOST_SAMPLES: Final = 1e15
 _DAY: Final = 86_400.0
-_TELLING: Final = 1_000
 _TOLERATED: Final = 2.0
 
 
@@ -64,9 +63,9 @@ def per_day(predictions: int, seconds: float) -> float:
 
 def rate_warning(expected: int, predictions: int, seconds: float) -> str | None:
     """What becomes of the budget when `expected` per day are more than twice, or less than half, of those that have
-    come in the time; None also before a day has passed or 1,000 have come."""
+    come in the time; None also before a day has passed: rows come in batches, too."""
     rate = per_day(predictions, seconds)
-    if (predictions < _TELLING and seconds < _DAY) or expected / _TOLERATED <= rate <= expected * _TOLERATED:
+    if seconds < _DAY or expected / _TOLERATED <= rate <= expected * _TOLERATED:
         return None
     told = f"{rate:,.0f} predictions a day at the rate so far, {expected:,} are expected"
     if rate > expected:

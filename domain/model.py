@@ -405,7 +405,7 @@ def _reported(command: Reported, state: Known) -> tuple[Event, ...] | Refusal:
 
 def _reserve(experiment_id: str, version: str, state: Known) -> tuple[Event, ...] | Refusal:
     if state.training is not None:
-        return Refusal("training_in_progress", f"the experiment {state.training} has not ended")
+        return Refusal("training_in_progress", f"wait for the experiment {state.training}, or cancel it first")
     if version != state.next_version:
         return Refusal("version_taken", f"the next version is {state.next_version}")
     return (TrainingReserved(experiment_id, version),)

@@ -374,7 +374,7 @@ class Rescheduled(Struct, frozen=True, tag="record.rescheduled"):
 
 
 class Answered(Struct, frozen=True, tag="record.answered"):
-    """`late`: after the question had expired or was over. `gaps` are those of the question that are closed by it."""
+    """`late`: by its sender, after the question had expired or was over."""
 
     number: int | None
     values: dict[str, Value]
@@ -536,7 +536,8 @@ def _score(command: Score, state: Known) -> tuple[Event, ...]:
     scored = Scored(command.assessment), Persisted(command.values, routes)
     if not gaps:
         over = _ended(state, "nothing is missing any more")
-        return (*scored, *over) if state.completed else (*scored, *over, Completed(command.assessment.score))
+        over_already = state.completed or state.dismissed
+        return (*scored, *over) if over_already else (*scored, *over, Completed(command.assessment.score))
     return (*scored, *_asked(command.chase, gaps, state))
 
 
@@ -613,7 +614,10 @@ def _answer(command: Answer, state: Known) -> tuple[Event, ...] | Refusal:
         return Refusal("answer_contradictory", f"both given and refused: {', '.join(twice)}")
     follow_up = state.follow_up
     number = command.number if command.number is not None else (follow_up.number if follow_up else None)
-    late = number is not None and not (follow_up is not None and follow_up.number == number and follow_up.open)
+    if number is not None and (follow_up is None or number > follow_up.number):
+        return Refusal("question_unknown", f"there was no question {number}")
+    is_open = follow_up is not None and follow_up.number == number and follow_up.open
+    late = command.by is not None and number is not None and not is_open
     return (Answered(number, command.values, command.refused, command.by, late),)
 
 
@@ -700,7 +704,7 @@ _AFTER: dict[Stage, Stage | None] = {"enrich": "analyse", "analyse": "score", "s
 
 def _told(state: Known, readings: dict[str, Reading]) -> Known:
     """What is known is scored anew, unless an earlier stage is still to come."""
-    next: Stage | None = state.next or ("score" if state.analysis is not None and state.parked is None else None)
+    next: Stage | None = state.next or ("score" if state.parked is None else None)
     return structs.replace(state, said={**state.said, **readings}, next=next)
 
 

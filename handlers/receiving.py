@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from domain import conversation, fingerprint, record, source
+from domain import conversation, fingerprint, record, record_schema, source
 from domain.decider import Refusal
 from domain.message import Message, record_id
 from domain.record import Answers
@@ -68,3 +68,20 @@ def fingerprint_of(message: Message) -> str | None:
     if len(contents) < len(message.attachments):
         return None  # not all of it is known yet
     return hashlib.sha256(msgspec.json.encode([text, message.data, contents], order="deterministic")).hexdigest()
+
+
+async def unknown_fields(id: str, command: record.Correct | record.Answer, load: Load) -> Refusal | None:
+    """Every path that the schema of the record does not have; a record that was never scored has none yet."""
+    known = await load(record.record, id)
+    assessment = known.assessment if isinstance(known, record.Known) else None
+    if assessment is None or not assessment.schema_version:
+        return None
+    held_to = await load(record_schema.record_schema, assessment.schema_name)
+    if not isinstance(held_to, record_schema.Known):
+        return None
+    paths = [field.path for field in held_to.versions[assessment.schema_version].fields]
+    given = (command.path,) if isinstance(command, record.Correct) else (*command.values, *command.refused)
+    unknown = [path for path in given if path not in paths]
+    if not unknown:
+        return None
+    return Refusal("field_unknown", f"there is no field {', '.join(unknown)}; known: {', '.join(paths)}")

@@ -27,7 +27,7 @@ from domain.feature_rules import value_faults
 from domain.pipeline import Pipeline
 from domain.strategy import Canary, Strategy, declared
 from handlers.parts import Load, Part
-from handlers.receiving import received
+from handlers.receiving import received, unknown_fields
 from handlers.unsound import LOOKED_AT, unsound
 
 _LONGEST_ID: Final = 80
@@ -56,6 +56,8 @@ async def resolve(decider: Decider[Any, Any, Any], id: str, command: Any, load: 
         return await _training(id, model.Retrain(reason=command.reason), command.trigger, load)
     if isinstance(command, record.Receive):
         return await received(id, command, load)
+    if isinstance(command, record.Correct | record.Answer):
+        return await unknown_fields(id, command, load) or [Part(decider, id, command)]
     if isinstance(command, LOOKED_AT):
         wrong = await asyncio.to_thread(unsound, id, command)
         if wrong is not None:

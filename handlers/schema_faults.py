@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from handlers.command import Fault
+
+_LONGEST: Final = 300
+"""Characters of what is wrong."""
+_SHOWN: Final = 60
+"""Characters of a value that would hide the rule."""
+_RULES: Final = {
+    "maxItems": "must have at most {} items, not {}",
+    "minItems": "must have at least {} items, not {}",
+    "maxLength": "must have at most {} characters, not {}",
+    "minLength": "must have at least {} characters, not {}",
+    "maxProperties": "must have at most {} members, not {}",
+    "minProperties": "must have at least {} members, not {}",
+}
+"""Of limits of which jsonschema gives the value, but not the limit."""
 
 
 def faults_of(error: Any) -> Iterator[Fault]:
@@ -19,7 +33,18 @@ def faults_of(error: Any) -> Iterator[Fault]:
             yield from faults_of(inner)
     else:
         where = "/data" + "".join(f"/{part}" for part in error.absolute_path)
-        yield Fault(where, _choices(forms.values()) or str(error.message)[:300])
+        yield Fault(where, _choices(forms.values()) or _words(error))
+
+
+def _words(error: Any) -> str:
+    """The rule first, and no more of a long value than shows what is meant."""
+    value = error.instance
+    if error.validator in _RULES and value:
+        return _RULES[error.validator].format(error.validator_value, len(value))
+    text, shown = str(error.message), repr(value)
+    if len(text) > _LONGEST and text.startswith(shown):
+        text = f"{text[len(shown) :].strip()} (given: {shown[:_SHOWN]}…)"
+    return text[:_LONGEST]
 
 
 def _is_of_another_form(error: Any) -> bool:

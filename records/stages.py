@@ -19,6 +19,10 @@ ANSWER: Final = "answer"
 """The domain of a message that answers a question: what it says belongs to another record."""
 
 _OTHER: Final = "other"
+_SURE: Final = 0.5
+"""Confidence in a domain without which nobody is asked for its fields, unless the message says some of them: it may be
+small talk."""
+
 _LONGEST: Final = 200_000
 """Characters of one text that are analysed."""
 
@@ -103,7 +107,8 @@ class Stages:
             sent_on = received.message.sent_at.date()
             assessment = check.assess(readings, known.refused, sent_on, flags, known.late, received.duplicate_of)
         values = {path: reading.value for path, reading in readings.items()}
-        return record.Score(assessment, values, self._chase(known, configuration), known.version)
+        told = bool(readings) or analysis.confidence >= _SURE
+        return record.Score(assessment, values, self._chase(known, configuration) if told else None, known.version)
 
     def _by_fields(self, message: Message, only: str | None) -> Analysis:
         """What is left where a record could not be analysed: the schema that knows most of the fields that came."""
@@ -132,8 +137,8 @@ class Stages:
 
     def _gaps(self, asked: Known) -> list[Field]:
         """The fields of the last question, and what is missing now."""
-        analysis = asked.analysis
-        published = self.schemas.check(analysis.domain, analysis.schema_version) if analysis else None
+        found = asked.assessment
+        published = self.schemas.check(found.schema_name, found.schema_version) if found else None
         gaps = {
             *(asked.follow_up.gaps if asked.follow_up else ()),
             *(asked.assessment.root_gaps if asked.assessment else ()),

@@ -104,7 +104,7 @@ class Predictor:
         """The model, where there is just one. Raises UnknownModel, ModelNotChosen, LogUnavailable."""
         await self._all_known()
         if not self._models:
-            raise UnknownModel("there is no model")
+            raise UnknownModel("there is no model: register one, by the command model.register")
         return _the_only(list(self._models))
 
     async def check(self, model_id: str) -> None:
@@ -185,5 +185,5 @@ class Predictor:
 
 def _the_only(ids: list[str]) -> str:
     if len(ids) > 1:
-        raise ModelNotChosen(f"name one of the {len(ids)} models, such as {', '.join(sorted(ids)[:10])}")
+        raise ModelNotChosen(f'say "model": one of the {len(ids)}, such as {", ".join(sorted(ids)[:10])}')
     return ids[0]

@@ -24,7 +24,7 @@ _PAYMENTS: Final = (
 
 class Seller(BaseModel):
     name: str
-    vat_id: Annotated[Identifier | None, Bounds(pattern=r"[A-Z]{2}[0-9A-Z]{2,13}")] = None
+    vat_id: Annotated[Identifier | None, Bounds(pattern=r"[A-Z]{2,3}[0-9A-Z]{0,1}[0-9]{7,10}[0-9A-Z]{0,3}")] = None
 
 
 class Buyer(BaseModel):

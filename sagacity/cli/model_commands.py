@@ -14,6 +14,7 @@ from eventstore.envelope import new_id
 from sagacity.cli import UserError
 from sagacity.cli.command import json_of, print_outcome, refusal_of, send
 from sagacity.cli.connecting import ApiPlace, api_options, run
+from sagacity.cli.model_files import content_of
 from sagacity.cli.output import json_option
 
 reason_option = click.option("--reason", default="", metavar="TEXT", help="Why; it is on the record.")
@@ -36,9 +37,12 @@ def register(
 
         sagacity models register segments.json --id segments
     """
-    if (file is None) == (given is None):
+    if file is not None and given is None:
+        data = _json_in(file)
+    elif given is not None and file is None:
+        data = json_of(given, "--data")
+    else:
         raise UserError("give the model as a FILE, or with --data")
-    data = json_of(given, "--data") if given is not None else json_of(f"@{file}", "FILE")
     context.exit(_change(target, "model.register", id, data, as_json))
 
 
@@ -134,6 +138,14 @@ def rollback(
     """
     data = {"reason": reason, **({} if version is None else {"version": version})}
     context.exit(_change(target, "model.roll_back", id, data, as_json))
+
+
+def _json_in(file: Path) -> msgspec.Raw:
+    """Raises UserError."""
+    try:
+        return msgspec.Raw(msgspec.json.format(content_of(file).decode(), indent=-1).encode())
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise UserError(f"{file}: is no JSON: {error}") from error
 
 
 def _follow(target: ApiPlace, experiment: str, as_json: bool) -> int:

@@ -37,6 +37,11 @@ def drift(*, target: ApiPlace, id: str, limit: int, as_json: bool) -> None:
         _print_rate(watched)
         _print_errors(watched)
         _print_window(watched)
+    if watched is not None and watched["unmatched"]:
+        click.echo(
+            f"warning: {watched['unmatched']} of {watched['labels']} labels are unmatched: there is no such prediction "
+            "(any more), or it had a label"
+        )
     rows = [(row["time"], row["version"], row["feature"] or row["kind"], _words(row)) for row in verdicts]
     print_table(("time", "version", "drift of", "verdict"), rows)
 

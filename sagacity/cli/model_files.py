@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import re
 import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import StringIO
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 import msgspec
 
@@ -17,9 +18,16 @@ from models.data.formats import ENDINGS, Format
 from sagacity.cli import UserError
 
 if TYPE_CHECKING:
+    from domain.pipeline import ColumnType, Value
     from models.data.tables import Columns
 
 T = TypeVar("T")
+
+_NAMED: Final = 10
+"""Faults of a column that are named."""
+_SHOWN: Final = 40
+"""Characters of a value."""
+_INSTANCE: Final = re.compile(r"/instances/(\d+)")
 
 
 def format_of(file: Path) -> Format:
@@ -46,18 +54,53 @@ def content_of(file: Path) -> bytes:
         raise UserError(f"{file} cannot be read: {error.strerror}") from error
 
 
-def read_columns(file: Path, names: Sequence[str]) -> Columns:
-    """These columns of the file. Raises UserError with every fault."""
+def read_columns(file: Path, features: Mapping[str, ColumnType], keep: Sequence[str]) -> Columns:
+    """The features of a model, and the columns to keep. Raises UserError with every fault, by rows of the file."""
     from models.data.tables import TableInvalid, read_table
 
     try:
-        columns, _ = read_table(content_of(file), format_of(file))
+        columns, kinds = read_table(content_of(file), format_of(file))
     except TableInvalid as error:
-        raise UserError(f"{file}: {'; '.join(error.faults)}") from error
+        raise UserError(f"{file}: {'; '.join(error.faults)}{_hint(file)}") from error
+    names = list(dict.fromkeys([*features, *keep]))
     missing = [name for name in names if name not in columns]
     if missing:
-        raise UserError(f"{file}: lacks the columns {', '.join(map(repr, missing))}")
+        raise UserError(f"{file}: lacks the columns {', '.join(map(repr, missing))}{_hint(file)}")
+    mistaken = [name for name, kind in features.items() if kind == "number" and kinds[name] == "category"]
+    if mistaken:
+        # One cell of text makes its whole column one of text: the other rows are not to blame.
+        raise UserError(f"{file}: {'; '.join(_no_numbers(name, columns[name]) for name in mistaken)}")
     return {name: columns[name] for name in names}
+
+
+def in_file(file: Path, before: int, where: str) -> str:
+    """A place in a request's instances, `before` rows of the file having been sent, as one in the file."""
+    found = _INSTANCE.match(where)
+    return f"{file}, row {before + int(found[1]) + 1}{where[found.end() :]}" if found else where
+
+
+def _no_numbers(name: str, values: Sequence[Value]) -> str:
+    wrong = ((row, value) for row, value in enumerate(values, 1) if isinstance(value, str) and not _is_number(value))
+    first = list(islice(wrong, _NAMED + 1))
+    named = [f"row {row}: {value[:_SHOWN]!r} is no number" for row, value in first[:_NAMED]]
+    more = ["and more"] if len(first) > _NAMED else []
+    return f"column {name!r} must hold numbers; {'; '.join([*named, *more]) or 'it holds text'}"
+
+
+def _is_number(text: str) -> bool:
+    """As data files are read; Python takes 1_000, too."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return "_" not in text
+
+
+def _hint(file: Path) -> str:
+    """What may be the matter with a CSV whose names are not as they should be."""
+    first = content_of(file).split(b"\n", 1)[0]
+    semicolons = format_of(file) == "csv" and first.count(b";") > first.count(b",")
+    return " (it seems to be separated by semicolons: commas are needed)" if semicolons else ""
 
 
 def read_pairs(file: Path, names: tuple[str, str]) -> list[tuple[str, str]]:
@@ -67,7 +110,7 @@ def read_pairs(file: Path, names: tuple[str, str]) -> list[tuple[str, str]]:
         values = [row.get(name) for name in names]
         if any(value is None or value == "" for value in values):
             missing = [name for name, value in zip(names, values, strict=True) if value is None or value == ""]
-            raise UserError(f"{file}, row {number}: has no {' and no '.join(missing)}")
+            raise UserError(f"{file}, row {number}: has no {' and no '.join(missing)}{_hint(file)}")
         found.append((str(values[0]), str(values[1])))
     return found
 

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol
 import click
 import msgspec
 from rich.live import Live
+from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
@@ -120,13 +121,15 @@ class _Following:
         """What the saga counted when it last looked."""
         path = f"{path_of('saga', f'retraining-{self._id}')}/events"
         page = await _if_there(self._api, path, after=self._saga_version)
+        reason: str | None = None
         for document in page["items"] if page else ():
             self._saga_version = document["streamversion"]
             if document["type"] == "saga.step_retried":
-                reason: str = document["data"]["reason"]
-                rows = _ROWS.fullmatch(reason)
-                far = HowFar(int(rows[1]), int(rows[2])) if rows else None
-                self._telling.waiting(f"assemble: {reason}", far)
+                reason = document["data"]["reason"]
+        if reason is not None:
+            rows = _ROWS.fullmatch(reason)
+            far = HowFar(int(rows[1]), int(rows[2])) if rows else None
+            self._telling.waiting(f"assemble: {reason}", far)
 
     async def _look_at_evidence(self, kind: Literal["shadow", "watch"]) -> None:
         if self._requested is None:
@@ -159,6 +162,7 @@ class Screen:
     def __init__(self, as_json: bool) -> None:
         self._as_json = as_json
         self._console = console()
+        self._waiting = ""
         self._people = sys.stdout.isatty() and not as_json
         self._live = Live(console=self._console, transient=True, refresh_per_second=8)
 
@@ -174,6 +178,8 @@ class Screen:
         if self._as_json:
             click.echo(msgspec.json.encode(document))
         elif event is not None:
+            if isinstance(event, experiment.StepStarted):
+                self._waiting = event.step  # the event's own line says so
             time = datetime.fromisoformat(document["time"])
             self._console.print(f"{time:%Y-%m-%d %H:%M:%S}  {experiment_line(event)}")
 
@@ -186,6 +192,9 @@ class Screen:
     def waiting(self, line: str, far: HowFar | None = None) -> None:
         if self._people:
             self._live.update(_moving(Text(line), far))
+        elif not self._as_json and line != self._waiting:
+            self._waiting = line
+            self._console.print(f"{'':21}{escape(line)}")
 
 
 def _moving(line: Text, far: HowFar | None) -> Table:

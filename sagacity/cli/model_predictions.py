@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import msgspec
@@ -13,15 +13,17 @@ import msgspec
 from api.links import path_of
 from sagacity.cli import UserError
 from sagacity.cli.command import json_of
-from sagacity.cli.connecting import Api, ApiPlace, api_options, open_api, run
-from sagacity.cli.model_files import answers_to, batched, read_columns, read_pairs
+from sagacity.cli.connecting import Api, ApiPlace, Problem, api_options, open_api, run
+from sagacity.cli.model_files import answers_to, batched, in_file, read_columns, read_pairs
 from sagacity.cli.output import json_option, print_json, progress
 
 if TYPE_CHECKING:
-    from domain.pipeline import Value
+    from domain.pipeline import ColumnType, Value
     from models.data.tables import Columns
 
 ANSWER: tuple[str, ...] = ("id", "prediction", "confidence")
+_NAMED: Final = 10
+"""Classes, in a warning."""
 file_option = click.option(
     "--file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="CSV, NDJSON or Parquet."
 )
@@ -101,6 +103,7 @@ def label(
         print_json({"labels": len(labels), "commands": answers})
     else:
         click.echo(f"{len(labels)} labels are recorded, in {len(answers)} commands")
+        click.echo(f"those without a prediction are counted as unmatched: see `sagacity models drift {id}`")
 
 
 async def _predict_one(target: ApiPlace, id: str, features: msgspec.Raw, version: str | None) -> Mapping[str, Any]:
@@ -120,15 +123,18 @@ async def _predict_file(
 ) -> None:
     async with open_api(target) as api:
         model = await api.get(path_of("model", id))
-        names = [feature["name"] for feature in model["features"]]
-        columns = read_columns(file, [*names, *(name for name in keep if name not in names)])
-        total, done = len(columns[names[0]]), 0
+        kinds: dict[str, ColumnType] = {feature["name"]: feature["type"] for feature in model["features"]}
+        columns = read_columns(file, kinds, keep)
+        total, done = len(next(iter(columns.values()))), 0
         # Lines of answers and a bar would spoil each other.
         shown = out is not None or not sys.stdout.isatty()
         with answers_to(out, [*ANSWER, *keep], as_json) as answers, progress() as advance:
             for rows in batched(_rows(columns), batch):
-                instances = [{name: row[name] for name in names} for row in rows]
-                answer = await _ask(api, id, version, {"instances": instances})
+                instances = [{name: row[name] for name in kinds} for row in rows]
+                try:
+                    answer = await _ask(api, id, version, {"instances": instances})
+                except Problem as problem:
+                    raise _placed(problem, file, done) from problem
                 for row, predicted in zip(rows, answer["predictions"], strict=True):
                     answers.write({**{name: _text(row[name]) for name in keep}, **predicted})
                 done += len(rows)
@@ -141,11 +147,20 @@ async def _ask(api: Api, id: str, version: str | None, what: Mapping[str, Any]) 
     return await api.post("/api/v1/predict", msgspec.json.encode({"model": id, **named, **what}))
 
 
+def _placed(problem: Problem, file: Path, before: int) -> UserError:
+    """What is wrong with a request, by rows of the file, `before` of which are answered already."""
+    faults: list[Mapping[str, Any]] = problem.body.get("faults") or []
+    body = {**problem.body, "faults": [{**each, "where": in_file(file, before, each["where"])} for each in faults]}
+    told = Problem(problem.status, body)
+    return UserError(f"{told.format_message()}; the {before} rows before are answered") if before else told
+
+
 async def _label(target: ApiPlace, id: str, labels: Sequence[tuple[str, str]], batch: int) -> list[str]:
     """The ids of the commands."""
     commands: list[str] = []
     done = 0
     async with open_api(target) as api:
+        await _warn_of_classes(api, id, {label for _, label in labels})
         with progress() as advance:
             for part in batched(labels, batch):
                 body = {"labels": [{"prediction": prediction, "label": label} for prediction, label in part]}
@@ -154,6 +169,19 @@ async def _label(target: ApiPlace, id: str, labels: Sequence[tuple[str, str]], b
                 done += len(part)
                 advance("labels", done, len(labels))
     return commands
+
+
+async def _warn_of_classes(api: Api, id: str, labels: Set[str]) -> None:
+    """Where the version in use can give none of these answers: of a new class, or of another column by mistake."""
+    active = (await api.get(f"{path_of('model', id)}/versions", is_active=True))["items"]
+    if not active:
+        return
+    version, classes = active[0]["version"], set(active[0]["classes"])
+    others = sorted(labels - classes)
+    if others:
+        named = ", ".join(map(repr, others[:_NAMED])) + (", and more" if len(others) > _NAMED else "")
+        known = ", ".join(map(repr, sorted(classes)[:_NAMED])) + (", and more" if len(classes) > _NAMED else "")
+        click.echo(f"warning: version {version} knows no class {named}; it knows {known}", err=True)
 
 
 def _text(value: Value) -> str:

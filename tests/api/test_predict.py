@@ -139,6 +139,14 @@ def test_what_cannot_be_read_is_refused(http, content, kind, status, name):
     assert (answer.status_code, answer.json()["type"]) == (status, f"/problems/{name}")
 
 
+@pytest.mark.parametrize(
+    ("path", "limit"), [(PREDICT, 16_000_000), ("/api/v1/models/m/labels", 1_000_000), ("/api/v1/retrain", 1_000_000)]
+)
+def test_what_is_too_large_is_told_the_limit(http, path, limit):
+    answer = http.post(path, content=b" " * 23_000_000, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["detail"]) == (413, f"at most {limit} bytes")
+
+
 async def test_what_there_is_not_is_not_found_and_what_is_not_in_use_is_a_conflict(http, models):
     id = await models.model("1")
     missing = http.post(PREDICT, json={"model": "nobody", "features": ROW})
@@ -156,7 +164,9 @@ async def test_without_a_model_where_there_are_several_the_choice_is_named(http,
     for path, body in ((PREDICT, {"features": ROW}), ("/api/v1/retrain", {})):
         answer = http.post(path, json=body)
         assert answer.status_code == 422
-        assert answer.json()["faults"][0]["where"] == "/model"
+        (fault,) = answer.json()["faults"]
+        assert fault["where"] == "/model"
+        assert fault["what"].startswith('say "model": one of the ')
 
 
 async def test_callers_at_the_same_time_share_messages(platform, models):
@@ -220,6 +230,7 @@ async def test_a_retraining_names_its_experiment(http, models):
     assert found["_links"]["experiment"] == f"/api/v1/experiments/{id}-2"
     busy = http.post("/api/v1/retrain", json={"model": id})
     assert (busy.status_code, busy.json()["refusal"]) == (409, "training_in_progress")
+    assert busy.json()["detail"] == f"wait for the experiment {id}-2, or cancel it first"
     assert http.post("/api/v1/retrain", json={"model": "nobody"}).status_code == 404
     wrong = http.post("/api/v1/retrain", json={"model": id, "trigger": "drift"})
     assert (wrong.status_code, wrong.json()["faults"][0]["where"]) == (422, "/trigger")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from domain import experiment
 from sagacity.cli.model_following import HowFar, Screen
 
 Shown = Callable[[Callable[[Screen], None]], str]
@@ -38,6 +39,24 @@ def test_while_rows_are_waited_for_a_bar_shows_how_many_of_them_are_there(shown:
     seen = shown(lambda screen: screen.waiting("assemble: 12 of 50", HowFar(12, 50)))
     assert "━" in seen
     assert "12/50" in seen
+
+
+def test_where_programs_read_each_number_of_rows_is_a_line_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with Screen(as_json=False) as screen:
+        for _ in range(2):
+            screen.waiting("assemble: 2 of 50", HowFar(2, 50))
+        screen.waiting("assemble: 7 of 50", HowFar(7, 50))
+    with Screen(as_json=True) as screen:
+        screen.waiting("assemble: 9 of 50", HowFar(9, 50))
+    assert [line.strip() for line in capsys.readouterr().out.splitlines()] == ["assemble: 2 of 50", "assemble: 7 of 50"]
+
+
+def test_a_step_that_begins_is_not_told_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    began = experiment.StepStarted("train")
+    with Screen(as_json=False) as screen:
+        screen.event({"time": "2026-11-21T06:37:29Z"}, began)
+        screen.waiting(began.step)
+    assert len(capsys.readouterr().out.splitlines()) == 1
 
 
 def test_evidence_goes_on_up_to_as_many_labels_as_the_policy_allows(shown: Shown) -> None:

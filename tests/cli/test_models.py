@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from sagacity.cli.connecting import ApiPlace, open_api
+from sagacity.cli.model_files import in_file
 from tests.cli.conftest import Ran, Sagacity
 from tests.up import Up, running_platform
 
@@ -80,6 +81,11 @@ def write_csv(name: str, rows: list[dict[str, Any]]) -> Path:
 
 def samples(run: Run, number: int) -> list[dict[str, Any]]:
     return [item["values"] for item in run.json("datasets", "samples", "made", "--limit", number)["items"]]
+
+
+def monitor(run: Run) -> dict[str, Any]:
+    """Of the model `m`; empty before anything was seen."""
+    return run.json("models", "drift", "m")["monitor"] or {}
 
 
 class TestDatasets:
@@ -179,8 +185,11 @@ class TestProduction:
         assert [answer["target"] for answer in answers] == [row["target"] for row in rows]
         wrong = sum(answer["prediction"] != answer["target"] for answer in answers)
         labelled = run("models", "label", "m", "--file", "answers.csv", "--id-column", "id", "--label-column", "target")
-        assert labelled.text == "300 labels are recorded, in 1 commands\n", labelled
-        until(lambda: (run.json("models", "drift", "m")["monitor"] or {}).get("outcomes") == 300)
+        assert labelled.text == (
+            "300 labels are recorded, in 1 commands\n"
+            "those without a prediction are counted as unmatched: see `sagacity models drift m`\n"
+        ), labelled
+        until(lambda: monitor(run).get("outcomes") == 300)
         shown = run("models", "drift", "m").text
         assert f"errors: {100 * wrong / 300:.1f} %; on the rows held out of its training: " in shown
         assert "; expected: 1,000\n" in shown
@@ -194,6 +203,33 @@ class TestProduction:
         answers = [json.loads(line) for line in asked.text.splitlines()]
         assert [answer["prediction"] for answer in answers] == ["1"] * 3
         assert len({answer["id"] for answer in answers}) == 3
+
+    @pytest.mark.parametrize("name", ["rows.csv", "rows.ndjson"])
+    def test_one_bad_cell_is_named_by_its_row_before_anything_is_asked(self, run: Run, name: str) -> None:
+        rows: list[dict[str, Any]] = [{**PAIRS, "feature2": "12,5" if row == 704 else row} for row in range(1, 1_001)]
+        if name.endswith(".csv"):
+            write_csv(name, rows)
+        else:
+            Path(name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+        asked = run("models", "predict", "m", "--file", name, "--out", "answers.csv")
+        says = f"sagacity: {name}: column 'feature2' must hold numbers; row 704: '12,5' is no number\n"
+        assert (asked.status, asked.out, asked.errors) == (2, b"", says)
+        assert not Path("answers.csv").exists()
+
+    def test_labels_of_no_prediction_and_of_no_class_are_told(self, run: Run) -> None:
+        before = monitor(run)
+        file = write_csv("wrong.csv", [{"prediction": f"nobody.{row}", "label": "maybe"} for row in range(2)])
+        labelled = run("models", "label", "m", "--file", file)
+        assert (labelled.status, labelled.errors) == (
+            0,
+            "warning: version 1 knows no class 'maybe'; it knows '0', '1'\n",
+        )
+        unmatched = before.get("unmatched", 0) + 2
+        until(lambda: monitor(run).get("unmatched") == unmatched)
+        assert (
+            f"warning: {unmatched} of {before.get('labels', 0) + 2} labels are unmatched: "
+            in run("models", "drift", "m").text
+        )
 
     def test_is_plotted(self, run: Run) -> None:
         plotted = run("models", "plot", "m", "--png", "m.png")
@@ -218,6 +254,11 @@ def test_trainings_are_exported_as_runs(run: Run, up: Up, tmp_path: Path, monkey
     assert list((tmp_path / "runs").rglob("m-1.skops"))
 
 
+@pytest.mark.parametrize(("where", "place"), [("/instances/199/f", "rows.csv, row 400/f"), ("/model", "/model")])
+def test_a_place_in_a_request_is_told_as_one_in_the_file(where: str, place: str) -> None:
+    assert in_file(Path("rows.csv"), 200, where) == place
+
+
 async def test_a_path_keeps_the_query_that_it_comes_with(up: Up) -> None:
     """So are the `next` links of pages followed."""
     async with open_api(ApiPlace(up.url, None, None)) as api:
@@ -238,6 +279,9 @@ async def test_a_path_keeps_the_query_that_it_comes_with(up: Up) -> None:
         (["models", "label", "m", "--file", "half.csv"], "half.csv, row 2: has no label"),
         (["models", "predict", "m", "--file", "half.csv"], "lacks the columns 'feature1', 'feature2'"),
         (["models", "predict", "m"], "give one row with --features, or many with --file"),
+        (["models", "predict", "m", "--file", "semicolons.csv"], "(it seems to be separated by semicolons: "),
+        (["models", "label", "m", "--file", "semicolons.csv"], "(it seems to be separated by semicolons: "),
+        (["models", "register", "half.csv"], "half.csv: is no JSON"),
         (["models", "register"], "give the model as a FILE, or with --data"),
         (["models", "register", "--data", "{"], "--data: is no JSON"),
         (["models", "retrain", "m", "--pipeline", "{"], "--pipeline: is no JSON"),
@@ -247,6 +291,7 @@ async def test_a_path_keeps_the_query_that_it_comes_with(up: Up) -> None:
 )
 def test_what_cannot_be_done_is_one_line(run: Run, arguments: list[str], says: str) -> None:
     Path("half.csv").write_text("prediction,label\nb.0,1\nb.1,\n")
+    Path("semicolons.csv").write_text("feature1;feature2\n1;2\n")
     called = run(*arguments)
     assert (called.status, called.out, called.errors.count("\n")) == (2, b"", 1)
     assert says in called.errors

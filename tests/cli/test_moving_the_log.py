@@ -401,8 +401,10 @@ def test_what_the_log_names_and_nobody_stores_is_lost(filled: str, empty: str, s
     assert asyncio.run(stored(empty)) == asyncio.run(stored(filled))
 
 
-HASH_FIELDS = {"artifact", "content", "reference", "hash", "sha256"}
+HASH_FIELDS = {"artifact", "content", "reference", "hash", "sha256", "original", "prompt", "answer"}
 FOR_A_TIME = {"monitor.inputs_observed", "monitor.outcomes_observed"}
+NO_HASHES = {"automation.fired"}
+"""What an action refers to is a record or a command."""
 
 
 @pytest.mark.parametrize("path", sorted(HOME.glob("*/*.json")), ids=lambda path: f"{path.parent.name}-{path.stem}")
@@ -420,7 +422,7 @@ def test_every_hash_in_every_type_of_event_is_known_to_a_backup(path: Path) -> N
 
     fill_in(document["data"])
     event = catalogue().decode(recorded(1, json.dumps(document).encode()).envelope)
-    assert set(named_by(event)) == (set() if path.parent.name in FOR_A_TIME else there)
+    assert set(named_by(event)) == (set() if path.parent.name in FOR_A_TIME | NO_HASHES else there)
 
 
 def test_a_backup_of_an_earlier_version_restores(filled: str, empty: str, sagacity: Sagacity) -> None:

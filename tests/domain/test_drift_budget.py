@@ -75,14 +75,14 @@ DAY = 86_400.0
 
 @pytest.mark.parametrize(
     ("predictions", "seconds"),
-    [(999, 1.0), (1_999, DAY), (501, DAY), (10, DAY - 1), (1_000, DAY / 2), (0, 0.0)],
+    [(999, 1.0), (10_000, 67.0), (1_999, DAY), (501, DAY), (10, DAY - 1), (5_000, DAY - 1), (0, 0.0)],
 )
 def test_a_rate_near_the_expected_one_or_not_known_yet_is_no_warning(predictions: int, seconds: float):
     assert rate_warning(1_000, predictions, seconds) is None
 
 
 def test_a_rate_that_the_budget_was_not_made_for_is_told_with_what_it_means():
-    assert rate_warning(1_000, 2_100, DAY / 2) == (
+    assert rate_warning(1_000, 8_400, 2 * DAY) == (
         "4,200 predictions a day at the rate so far, 1,000 are expected: "
         "there are 4.2 times as many false alarms as the budget allows"
     )

@@ -74,6 +74,14 @@ class TestStages:
         assert isinstance(state, Known)
         assert state.next == "analyse"
 
+    def test_what_was_scored_by_its_fields_alone_is_scored_anew_when_something_is_said(self) -> None:
+        failed = record.FailStage("analyse", "no memory", True, "scored by what came as fields")
+        scored_so = (take(), ENRICH, failed, scored("total"))
+        for told_then in (record.Correct("total", 5.0), record.Answer({"total": 5.0}, by="r-2", number=1)):
+            state, _ = told(*scored_so, told_then)
+            assert isinstance(state, Known)
+            assert state.next == "score"
+
     def test_one_that_fails_without_parks_the_record_until_it_is_retried(self) -> None:
         failed = record.FailStage("enrich", "the file is broken", True)
         state, events = told(take(), failed)
@@ -138,6 +146,15 @@ class TestQuestions:
         assert events == (record.Answered(1, {"total": 5.0}, (), "r-2", True),)
         assert isinstance(state, Known)
         assert (state.late, state.next) == (True, "score")
+
+    def test_what_a_person_enters_is_never_late(self) -> None:
+        state, _ = told(*ASKED, record.Expire(1), record.Answer({"total": 5.0}))
+        assert isinstance(state, Known)
+        assert not state.late
+
+    def test_only_a_question_that_was_asked_can_be_answered(self) -> None:
+        assert name(told(*ASKED, record.Answer({"total": 5.0}, by="r-2", number=2))[1]) == "question_unknown"
+        assert name(told(take(), record.Answer({"total": 5.0}, number=1))[1]) == "question_unknown"
 
     def test_two_answers_that_cross_both_count(self) -> None:
         first = record.Answer({"total": 5.0}, by="r-2", number=1)

@@ -6,6 +6,7 @@ import uuid
 import httpx
 import msgspec
 import pytest
+from msgspec import structs
 
 from domain import record, source
 from domain.message import Attachment, record_id
@@ -358,6 +359,25 @@ async def test_a_correction_while_a_stage_is_under_way_is_scored(p, stage):
     known = await p.state(id)
     assert known.said["total"].value == 120.0
     assert "contradictory" in {flag.kind for flag in known.assessment.flags}
+
+
+@pytest.mark.parametrize("command", [record.Correct("nonsense.path", 5.0), record.Answer({"nonsense.path": 5.0})])
+async def test_only_fields_of_the_schema_can_be_told(p, command):
+    async with processing(p.core):
+        id = await p.receive("m-1", INVOICE)
+        await p.settled(id)
+    with pytest.raises(AssertionError, match="no field nonsense.path; known: invoice_number"):
+        await p.command("record", id, command)
+
+
+async def test_small_talk_is_not_chased(log_url):
+    """What is hardly of any domain, and says nothing of its fields."""
+    async with pipeline(log_url, f"t{uuid.uuid4().hex[:8]}") as p, processing(p.core):
+        await p.open(structs.replace(CHAT, domain=None))
+        known = await p.settled(await p.receive("m-1", "Thanks! Can you call me back tomorrow about the car?"))
+        asked = await p.settled(await p.receive("m-2", NO_BUYER))
+    assert known.follow_up is None
+    assert asked.follow_up is not None
 
 
 async def test_a_correction_after_all_is_scored_anew(p):
