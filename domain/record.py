@@ -374,7 +374,7 @@ class Rescheduled(Struct, frozen=True, tag="record.rescheduled"):
 
 
 class Answered(Struct, frozen=True, tag="record.answered"):
-    """`late`: by its sender, after the question had expired or was over."""
+    """`late`: after the question had expired or was over."""
 
     number: int | None
     values: dict[str, Value]
@@ -617,7 +617,7 @@ def _answer(command: Answer, state: Known) -> tuple[Event, ...] | Refusal:
     if number is not None and (follow_up is None or number > follow_up.number):
         return Refusal("question_unknown", f"there was no question {number}")
     is_open = follow_up is not None and follow_up.number == number and follow_up.open
-    late = command.by is not None and number is not None and not is_open
+    late = number is not None and not is_open
     return (Answered(number, command.values, command.refused, command.by, late),)
 
 
@@ -712,10 +712,11 @@ def _answered(state: Known, event: Answered, values: dict[str, Value], refused: 
     origin: Origin = "person" if event.by is None else "answer"
     told = _told(state, {path: Reading(value, origin) for path, value in values.items()})
     still = tuple(path for path in {*state.refused, *refused} if path not in values)
+    late = event.late and event.by is not None  # what a person enters is not
     follow_up = state.follow_up
     if follow_up is not None and follow_up.open and follow_up.number == event.number:
         follow_up = structs.replace(follow_up, status="answered")
-    return structs.replace(told, refused=tuple(sorted(still)), late=state.late or event.late, follow_up=follow_up)
+    return structs.replace(told, refused=tuple(sorted(still)), late=state.late or late, follow_up=follow_up)
 
 
 Followed = Asked | Reminded | FollowUpPaused | FollowUpResumed | Rescheduled | Expired | FollowUpEnded

@@ -184,7 +184,7 @@ class TestSubmitting:
         run("sources", "close", "shut")
         refused = run("records", "submit", file, "--source", "shut")
         assert refused.status == 1
-        assert "a.txt\t\trefused: there is no open source called 'shut'" in refused.text
+        assert "a.txt\t\trefused: the source 'shut' is closed" in refused.text
 
     def test_a_source_with_a_secret_takes_files_from_who_knows_it(
         self, run: Run, monkeypatch: pytest.MonkeyPatch
