@@ -167,6 +167,7 @@ class TestSubmitting:
         followed = run("records", "submit", DOCUMENTS / "broken.pdf", "--source", "uploads", "--follow")
         assert followed.status == 1, followed
         assert "parked at enrich: " in followed.text
+        until(lambda: run.json("records", "list", "--status", "parked"))
         parked = run.json("records", "list", "--status", "parked")
         assert [row["attachments"][0]["name"] for row in parked] == ["broken.pdf"]
         retried = run("records", "retry", "--all", "--source", "uploads")
