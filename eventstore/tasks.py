@@ -1,8 +1,9 @@
-"""Ending tasks for certain."""
+"""Ending tasks for certain, and what must go on together."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 
@@ -26,3 +27,15 @@ async def end_tasks(*tasks: asyncio.Future[Any]) -> None:
             task.exception()  # seen: nobody else is going to ask
     if cancelled is not None:
         raise cancelled
+
+
+async def first_to_end(*works: Coroutine[Any, Any, None]) -> None:
+    """Run all until one of them ends or the caller is cancelled; then none of them runs any more. Raises what that one
+    raised."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        await end_tasks(*tasks)

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from domain.projection import RebuildRequested
 from eventstore.catalogue import tag_of
 from eventstore.errors import HistoryBroken
 from eventstore.store import EventStore
-from eventstore.tasks import end_tasks
+from eventstore.tasks import end_tasks, first_to_end
 from projections.checkpoint import end_rebuild
 from projections.live import LiveTables
 from projections.outages import is_outage
@@ -86,7 +86,7 @@ class ProjectionRunner:
             self.ready.set()
             pauses.start_over()
             try:
-                await _first_to_end(self._follow(live), self._watch(connection, log_created))
+                await first_to_end(self._follow(live), self._watch(connection, log_created))
             finally:
                 await end_tasks(*self._rebuilds.values())
                 self._rebuilds.clear()
@@ -182,13 +182,3 @@ class _Pauses:
     async def take(self) -> None:
         self._taken += 1
         await asyncio.sleep(min(0.1 * 2 ** min(self._taken - 1, 5), 2.0))
-
-
-async def _first_to_end(*works: Coroutine[Any, Any, None]) -> None:
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        await end_tasks(*tasks)

@@ -25,7 +25,7 @@ from eventstore.catalogue import tag_of
 from eventstore.envelope import Envelope
 from eventstore.errors import EventStoreError, LogUnavailable, WriteTooLarge
 from eventstore.store import EventStore
-from eventstore.tasks import end_tasks
+from eventstore.tasks import end_tasks, first_to_end
 from records.stages import Stages, Unreadable
 from records.waking import Wake, Waking
 
@@ -86,13 +86,10 @@ class Processor:
 
     async def run(self) -> None:
         """Until cancelled; then what is in work is left to whoever comes next."""
-        work = [asyncio.create_task(each) for each in (self._stages.schemas.run(), self._consume(), self._keep_hold())]
         try:
-            done, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await first_to_end(self._stages.schemas.run(), self._consume(), self._keep_hold())
         finally:
-            await end_tasks(*work, *self._work)
+            await end_tasks(*self._work)
 
     async def _consume(self) -> None:
         await self._stages.schemas.ready.wait()

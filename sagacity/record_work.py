@@ -3,7 +3,6 @@ what it brings along takes a while."""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 from functools import partial
@@ -16,7 +15,7 @@ from domain.message import Attachment, Message
 from domain.source import Configuration
 from eventstore.blobs import Blobs
 from eventstore.envelope import Envelope
-from eventstore.tasks import end_tasks
+from eventstore.tasks import first_to_end
 from handlers.command import Caller, CommandRequest, Directive, InvalidCommand
 from models.serve.predictions import Predictions
 from models.serve.serving import Predictor
@@ -53,13 +52,9 @@ async def run_records(core: Core, predictions: Predictions, access: ProviderAcce
         processor = Processor(core.store, core.aggregates, stages, partial(tell, core))
         actions = Actions(core.aggregates, blobs, partial(_give, core), os.environ, notify)
         automations = Automations(core.store, actions, partial(_report, core))
-        work = [asyncio.create_task(each) for each in (predictor.run(), processor.run(), automations.run())]
         try:
-            done, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await first_to_end(predictor.run(), processor.run(), automations.run())
         finally:
-            await end_tasks(*work)
             await enricher.close()
             await predictions.close()
 

@@ -23,7 +23,7 @@ from eventstore.pulling import pulled
 from eventstore.store import EventStore
 from eventstore.streams import ask, error_code
 from eventstore.subjects import category_filter
-from eventstore.tasks import end_tasks
+from eventstore.tasks import end_tasks, first_to_end
 from sagas import timers
 from sagas.definition import Outcome, SagaDefinition, TimedOut
 from sagas.instance import Instance, Tell
@@ -64,17 +64,13 @@ class SagaRunner:
 
     async def run(self) -> None:
         """Until cancelled; then hands what is under way to whoever comes next."""
-        work = [
-            asyncio.create_task(self._consume(self._store.location.stream, self._event_subjects(), self._on_event)),
-            asyncio.create_task(self._consume(timers.STREAM, [f"{timers.DUE}.>"], self._on_timer)),
-            asyncio.create_task(self._keep_hold()),
-        ]
         try:
-            done, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await first_to_end(
+                self._consume(self._store.location.stream, self._event_subjects(), self._on_event),
+                self._consume(timers.STREAM, [f"{timers.DUE}.>"], self._on_timer),
+                self._keep_hold(),
+            )
         finally:
-            await end_tasks(*work)
             await self._release()
 
     def _event_subjects(self) -> list[str]:

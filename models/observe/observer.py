@@ -19,8 +19,9 @@ from eventstore.blobs import Blobs
 from eventstore.catalogue import tag_of
 from eventstore.envelope import Recorded
 from eventstore.errors import EventStoreError, UnknownEvent
+from eventstore.keeping_up import keep_up
 from eventstore.store import EventStore
-from eventstore.tasks import end_tasks
+from eventstore.tasks import end_tasks, first_to_end
 from models.observe.observing import PACE, Pace, Report, Sources
 from models.observe.watching import ModelWatch
 from models.serve.predictions import Predictions
@@ -50,52 +51,30 @@ class Observer:
         self._sources = Sources(store, aggregates, blobs, predictions, report, pace)
         self._watches: dict[str, ModelWatch] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._position = 0
         self.ready = asyncio.Event()
         """Set once all models are known."""
 
     async def run(self) -> None:
         """Until cancelled, whatever becomes of the log."""
-        work = [asyncio.create_task(self._hear_monitors()), asyncio.create_task(self._follow_models())]
         try:
-            done, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await first_to_end(
+                self._hear_monitors(), keep_up(self._store, model.model.category, self._take, self._start)
+            )
         finally:
-            await end_tasks(*work, *self._running.values())
+            await end_tasks(*self._running.values())
             await self._sources.predictions.close()
 
-    async def _follow_models(self) -> None:
-        category = model.model.category
-        told = ""
-        while True:
-            try:
-                while page := await self._store.read(self._position, category=category):
-                    self._take(page)
-                self._start()
-                self.ready.set()
-                async with self._store.follow(self._position, categories=[category]) as feed:
-                    async for batch in feed.batches():
-                        self._take(batch)
-                        self._start()
-            except (EventStoreError, NatsError, OSError) as error:
-                if told != str(error):
-                    log.error("models are not followed: %s", error)
-                    told = str(error)
-            await asyncio.sleep(_PAUSE)
+    def _take(self, event: Recorded) -> None:
+        watch = self._watches.setdefault(event.stream.id, ModelWatch(event.stream.id, self._sources))
+        try:
+            watch.follow(event, self._store.decode(event))
+        except UnknownEvent as error:
+            log.error("the watch of model %s does not know what this says: %s", event.stream.id, error)
 
-    def _take(self, events: Sequence[Recorded]) -> None:
-        for event in events:
-            watch = self._watches.setdefault(event.stream.id, ModelWatch(event.stream.id, self._sources))
-            try:
-                watch.follow(event, self._store.decode(event))
-            except UnknownEvent as error:
-                log.error("the watch of model %s does not know what this says: %s", event.stream.id, error)
-            self._position = event.position
-
-    def _start(self) -> None:
+    async def _start(self) -> None:
         for id in self._watches.keys() - self._running.keys():
             self._running[id] = asyncio.create_task(self._watches[id].run())
+        self.ready.set()
 
     async def _hear_monitors(self) -> None:
         """From now on: what was written before is read by each watch as it begins."""

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from typing import Final
-
-from nats.errors import Error as NatsError
 
 from domain import model
 from eventstore.aggregates import Aggregates
 from eventstore.blobs import Blobs
 from eventstore.envelope import Recorded, new_id
-from eventstore.errors import EventStoreError, LogFull, LogUnavailable
+from eventstore.errors import LogFull, LogUnavailable
+from eventstore.keeping_up import keep_up
 from eventstore.store import EventStore
 from eventstore.subjects import is_valid_id
 from eventstore.tasks import end_tasks
@@ -44,30 +42,17 @@ class Predictor:
         self._store = store
         self._aggregates = aggregates
         self._loaded = LoadedVersions(blobs, predictions, at_hand)
-        self._position = 0
         self._started = asyncio.Event()
         self._models: dict[str, model.Known] = {}
+        self._changed: set[str] = set()
         self._in_use: dict[str, ServedVersion] = {}
         self._swaps: dict[str, tuple[str, asyncio.Task[None]]] = {}
         """By model: the version that is being brought into use, or was last."""
 
     async def run(self) -> None:
         """Follow the log until cancelled, whatever becomes of it."""
-        told = ""
         try:
-            while True:
-                try:
-                    while page := await self._store.read(self._position, category=_CATEGORY):
-                        self._take(page)
-                    self._started.set()
-                    async with self._store.follow(self._position, categories=[_CATEGORY]) as feed:
-                        async for batch in feed.batches():
-                            self._take(batch)
-                except (EventStoreError, NatsError, OSError) as error:
-                    if told != str(error):
-                        log.error("promotions are not heard of: %s", error)
-                        told = str(error)
-                await asyncio.sleep(_PAUSE)
+            await keep_up(self._store, _CATEGORY, self._take, self._bring_into_use)
         finally:
             await end_tasks(*(swap for _, swap in self._swaps.values()))
             await self._loaded.close()
@@ -138,16 +123,16 @@ class Predictor:
             raise UnknownModel(f"there is no model {model_id!r}")
         return found
 
-    def _take(self, events: Sequence[Recorded]) -> None:
-        changed: set[str] = set()
-        for event in events:
-            state = model.evolve(self._models.get(event.stream.id, model.Unknown()), self._store.decode(event))
-            if isinstance(state, model.Known):
-                self._models[event.stream.id] = state
-                changed.add(event.stream.id)
-            self._position = event.position
-        for id in changed:
-            self._follow(id)
+    def _take(self, event: Recorded) -> None:
+        state = model.evolve(self._models.get(event.stream.id, model.Unknown()), self._store.decode(event))
+        if isinstance(state, model.Known):
+            self._models[event.stream.id] = state
+            self._changed.add(event.stream.id)
+
+    async def _bring_into_use(self) -> None:
+        while self._changed:
+            self._follow(self._changed.pop())
+        self._started.set()
 
     def _follow(self, id: str) -> None:
         """Bring the version into use that the log says is in use."""

@@ -10,17 +10,16 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
-from nats.errors import Error as NatsError
 
 from domain import automation, command
 from domain.automation import DatabasePoller, FileWatcher, Known, Scheduler
 from eventstore.envelope import Recorded, StreamId
-from eventstore.errors import EventStoreError
+from eventstore.keeping_up import keep_up
 from eventstore.store import EventStore
 from eventstore.tasks import end_tasks
 from records.automations import files, moments, rows
@@ -55,43 +54,25 @@ class Automations:
         self._store = store
         self._actions = actions
         self._report = report
-        self._position = 0
         self._known: dict[str, _Standing] = {}
         self._running: dict[str, tuple[Known, asyncio.Task[None]]] = {}
         self.ready = asyncio.Event()
 
     async def run(self) -> None:
         """Until cancelled, whatever becomes of the log."""
-        told = ""
         try:
-            while True:
-                try:
-                    while page := await self._store.read(self._position, category=_CATEGORY):
-                        self._take(page)
-                    await self._start()
-                    self.ready.set()
-                    async with self._store.follow(self._position, categories=[_CATEGORY]) as feed:
-                        async for batch in feed.batches():
-                            self._take(batch)
-                            await self._start()
-                except (EventStoreError, NatsError, OSError) as error:
-                    if told != str(error):
-                        log.error("automations are not heard of: %s", error)
-                        told = str(error)
-                await asyncio.sleep(_PAUSE)
+            await keep_up(self._store, _CATEGORY, self._take, self._start)
         finally:
             await end_tasks(*(task for _, task in self._running.values()))
 
-    def _take(self, events: Sequence[Recorded]) -> None:
-        for event in events:
-            standing = self._known.get(event.stream.id)
-            before = standing.known if standing else automation.Unknown()
-            data: automation.Event = self._store.decode(event)
-            state = automation.evolve(before, data)
-            if isinstance(state, Known):
-                since = event.time if standing is None or _begins(data, before) else standing.since
-                self._known[event.stream.id] = _Standing(state, since)
-            self._position = event.position
+    def _take(self, event: Recorded) -> None:
+        standing = self._known.get(event.stream.id)
+        before = standing.known if standing else automation.Unknown()
+        data: automation.Event = self._store.decode(event)
+        state = automation.evolve(before, data)
+        if isinstance(state, Known):
+            since = event.time if standing is None or _begins(data, before) else standing.since
+            self._known[event.stream.id] = _Standing(state, since)
 
     async def _start(self) -> None:
         """Those that are to run and do not, or run as they were before they were changed."""
@@ -103,6 +84,7 @@ class Automations:
                 del self._running[id]
             if known.active and id not in self._running:
                 self._running[id] = known, asyncio.create_task(self._keep_running(id))
+        self.ready.set()
 
     async def _keep_running(self, id: str) -> None:
         pause, told = _PAUSE, ""

@@ -86,8 +86,8 @@ async def crash_case(workers, name, outcome, victim, when, where):
         around = asyncio.create_task(second_version(story, outcome))
         try:
             with workers.watching_nats() as nats:
+                await eventually(lambda: _is(process.is_dead if victim == "saga" else nats.restarts == 1), 90)
                 if victim == "saga":
-                    await eventually(lambda: _is(process.is_dead), 60)
                     await eventually(lambda: _is(not trainings_of(process.pid)))
                     process = workers.saga_process()
                 await asyncio.wait_for(around, 90)
