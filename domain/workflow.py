@@ -143,8 +143,8 @@ class ChildEnded(Struct, frozen=True, tag="workflow.child_ended"):
 
 # Event tags are storage: never rename one that has been written.
 class Started(Struct, frozen=True, tag="workflow.started"):
-    """`steps` with all patterns written out, in an order in which each comes after those that it needs. It fails where it
-    is not over `until` then."""
+    """`steps` with all patterns written out, in an order in which each comes after those that it needs. The run
+    fails where it is not over by `until`."""
 
     definition: str
     version: int
@@ -394,8 +394,8 @@ class NotStarted(Struct, frozen=True, tag="not_started"):
 
 
 class Running(Struct, frozen=True, tag="running"):
-    """It fails where it is not over `until` then. `cancelling`: people asked for it; `compensating`: why, and `ending` how it ends
-    then."""
+    """It fails where it is not over by `until`. `cancelling`: people asked for it; `compensating`: why, and `ending` how
+    it ends then."""
 
     definition: str
     version: int
