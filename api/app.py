@@ -14,9 +14,11 @@ from api.commands import commands_first, commands_router
 from api.datasets import dataset_router, generate_handler
 from api.deployments import deployment_router
 from api.events import events_router
+from api.execution import execute_handler
 from api.features import feature_router
 from api.inbound import inbound_router
 from api.intake import intake_router
+from api.invocations import invocation_router
 from api.links import API
 from api.metrics import count_request
 from api.model_commands import retrain_handler
@@ -29,8 +31,10 @@ from api.quality import quality_router
 from api.queries import query_routers
 from api.records import record_routers
 from api.services import Services
+from api.skills import skill_router
 from api.subscriptions import subscriptions_router
 from api.system import system_routers
+from api.workflows import workflow_routers
 
 _METHODS: Final = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
 
@@ -73,6 +77,10 @@ def create_app(services: Services) -> Litestar:
                     intake_router(services),
                     quality_router(services),
                     *record_routers(services),
+                    skill_router(services),
+                    *workflow_routers(services),
+                    invocation_router(services),
+                    execute_handler(services),
                     *under_api,
                 ],
             ),
@@ -96,8 +104,8 @@ def create_app(services: Services) -> Litestar:
 
 def _as_elsewhere(services: Services) -> Router:
     """Without a prefix, where other platforms have them."""
-    handlers = [predict_handler(services), retrain_handler(services), generate_handler(services)]
-    return Router("/", route_handlers=handlers, include_in_schema=False)
+    makers = (predict_handler, retrain_handler, generate_handler, execute_handler)
+    return Router("/", route_handlers=[make(services) for make in makers], include_in_schema=False)
 
 
 def asgi(services: Services) -> ASGIApp:

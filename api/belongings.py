@@ -50,6 +50,16 @@ BELONGINGS: Final = (
         named=False,
     ),
     Belonging(
+        "workflow_definitions",
+        "workflow_definition",
+        "versions",
+        "workflow_definitions",
+        "definition_versions",
+        "definition_id",
+        "The versions of a definition",
+        named=False,
+    ),
+    Belonging(
         "automations", "automation", "firings", "automations", "firings", "automation_id", "What an automation did"
     ),
     Belonging(

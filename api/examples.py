@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from api import model_examples, record_examples
+from api import model_examples, record_examples, workflow_examples
 
 _TIME: Final = "2026-11-21T06:37:29.154137Z"
 _LATER: Final = "2026-11-21T06:37:29.946307Z"
@@ -52,6 +52,7 @@ COMMANDS: Final[Mapping[str, dict[str, Any]]] = {
     "inbound.retry": {},
     **model_examples.COMMANDS,
     **record_examples.COMMANDS,
+    **workflow_examples.COMMANDS,
 }
 """Command type → its data."""
 
@@ -195,6 +196,7 @@ ROWS: Final[Mapping[str, dict[str, Any]]] = {
     },
     **model_examples.ROWS,
     **record_examples.ROWS,
+    **workflow_examples.ROWS,
 }
 """Read model → a row of its main table."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from api import model_examples, record_examples
+from api import model_examples, record_examples, workflow_examples
 from api.belongings import BELONGINGS
 from api.feature_bodies import ValuesBody
 from api.features import PATH, RowAt, ValueAt
@@ -17,7 +17,7 @@ STRUCTS: Final = (ValueAt, RowAt, ValuesBody)
 
 _JSON: Final = "application/json"
 _TEXT: Final = {"type": "string"}
-_BELONGINGS: Final = {**model_examples.BELONGINGS, **record_examples.BELONGINGS}
+_BELONGINGS: Final = {**model_examples.BELONGINGS, **record_examples.BELONGINGS, **workflow_examples.BELONGINGS}
 
 
 def describe_belongings(paths: Document, references: Mapping[type[Any], Document]) -> None:

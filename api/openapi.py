@@ -41,6 +41,8 @@ from api.schemas import (
     structure,
 )
 from api.system import Health
+from api.workflow_reference import STRUCTS as WORKFLOW_STRUCTS
+from api.workflow_reference import describe_workflows
 from eventstore.envelope import Envelope
 from eventstore.subjects import ID_PATTERN
 from handlers.routes import Route
@@ -87,6 +89,7 @@ def openapi_document(app: Litestar, routes: Mapping[str, Route]) -> Document:
     describe_predictions(paths, public)
     describe_datasets(paths)
     describe_records(paths)
+    describe_workflows(paths)
     _describe_commands(paths[f"{API}/commands"]["post"], public)
     for path, operations in paths.items():
         for operation in operations.values():
@@ -99,9 +102,8 @@ def _components() -> tuple[Mapping[type[Any], Document], Document]:
     by their modules', too."""
     rows = [table.row for model in READ_MODELS for table in model.tables]
     others = [Problem, CommandAnswer, Published, Health, ProjectionStatus, TimelineEntry, LogLine, Envelope]
-    structs = list(
-        dict.fromkeys([*rows, *others, *FEATURE_STRUCTS, *DATASET_STRUCTS, *PREDICTION_STRUCTS, *RECORD_STRUCTS])
-    )
+    others += [*FEATURE_STRUCTS, *DATASET_STRUCTS, *PREDICTION_STRUCTS, *RECORD_STRUCTS, *WORKFLOW_STRUCTS]
+    structs = list(dict.fromkeys([*rows, *others]))
     references, found = msgspec.json.schema_components(structs, ref_template=REF)
     return dict(zip(structs, references, strict=True)), found
 

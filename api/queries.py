@@ -91,7 +91,7 @@ def _one(services: Services, resource: Resource) -> HTTPRouteHandler:
     ) -> Response[Any]:
         """With `_links` to what belongs to it and `_actions` that make sense now."""
         check_id(name, id)
-        moment = None if as_of is None else _moment(as_of)
+        moment = moment_of(as_of)
         position = await reached(services, name, min_position, wait)
         if moment is not None:
             found = await services.models.row_as_of(name, StreamId(resource.category, id), moment)
@@ -146,7 +146,10 @@ def check_id(name: str, id: str) -> None:
         raise NotFound(f"there is nothing called {id[:100]!r} among the {name}")
 
 
-def _moment(text: str) -> int | datetime:
+def moment_of(text: str | None) -> int | datetime | None:
+    """Raises BadQuery."""
+    if text is None:
+        return None
     position = read_position(text)
     if position is not None:
         return position

@@ -10,6 +10,7 @@ import msgspec
 
 from api import model_resources as about
 from api import record_resources as of
+from api import workflow_resources as work
 from api.links import API, link, path_of
 from domain.saga import OPEN
 from eventstore.envelope import StreamId
@@ -128,6 +129,9 @@ RESOURCES: Final = (
     Resource("record_schemas", "record_schema", of.schema_actions, of.schema_links),
     Resource("records", "record", of.record_actions, of.record_links),
     Resource("automations", "automation", of.automation_actions, of.automation_links),
+    Resource("skills", "skill", work.skill_actions, work.skill_links),
+    Resource("workflow_definitions", "workflow_definition", work.definition_actions, work.definition_links),
+    Resource("workflows", "workflow", work.workflow_actions, work.workflow_links),
     Resource("sagas", "saga", _saga_actions, lambda row: {"subject": path_of(*StreamId.parse(row.subject))}),
 )
 

@@ -73,4 +73,5 @@ def filters_of(table: AnyTable) -> list[Document]:
             filters += [query(f"{name}_above", {"type": "number"}), query(f"{name}_below", {"type": "number"})]
         else:
             filters.append(query(name, {"type": "string"}))
-    return filters
+    filters += [query(name, {"type": "string"}) for name, _ in table.listed]
+    return filters + ([query("text", {"type": "string"})] if table.full_text else [])

@@ -3,8 +3,8 @@
     {"trigger": {"type": "file_watcher", "path": "/in", "pattern": "*.pdf"},
      "actions": [{"type": "process_document", "source": "scans"}]}
 
-Every occurrence has an id made of what occurred (a file's content, a row's key, a planned moment): it is dealt with
-once, however often it is seen and whatever crashes meanwhile.
+Every occurrence has an id made of what occurred (a file's content, a row's key, a planned moment, an event): it is
+dealt with once, however often it is seen and whatever crashes meanwhile.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct, structs
 
 from domain.decider import ID, Decider, Refusal
+from domain.event_trigger import EventTrigger
+from domain.skill import Name, VersionName
 
 Id = Annotated[str, Meta(pattern=ID)]
 Variable = Annotated[str, Meta(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")]
@@ -52,17 +54,19 @@ class Scheduler(Struct, frozen=True, forbid_unknown_fields=True, tag="time_sched
     time_zone: Annotated[str, Meta(max_length=60)] = "UTC"
 
 
-Trigger = FileWatcher | DatabasePoller | Scheduler
+Trigger = FileWatcher | DatabasePoller | Scheduler | EventTrigger
 
 
 class ProcessDocument(Struct, frozen=True, forbid_unknown_fields=True, tag="process_document"):
-    """What occurred becomes a record of `source`: a file as its attachment, a row as its fields."""
+    """What occurred becomes a record of `source`: a file as its attachment, a row or the data of an event as its
+    fields."""
 
     source: Id
 
 
 class SendAlert(Struct, frozen=True, forbid_unknown_fields=True, tag="send_alert"):
-    """Through Apprise. In `text`, `{file}`, `{name}`, `{time}` and the columns of a row stand for what occurred."""
+    """Through Apprise. In `text`, `{file}`, `{name}`, `{time}` and the columns of a row stand for what occurred; where
+    an event did, `${...}` is an expression over it."""
 
     apprise: Variable
     text: Text
@@ -77,15 +81,44 @@ class GiveCommand(Struct, frozen=True, forbid_unknown_fields=True, tag="give_com
     data: dict[str, Any] = {}
 
 
-Action = ProcessDocument | SendAlert | GiveCommand
+class StartWorkflow(Struct, frozen=True, forbid_unknown_fields=True, tag="start_workflow"):
+    """A run of a definition, of `version` or the latest. `input` is a template: `${...}` is an expression over what
+    occurred, and a text that is nothing but one becomes its value."""
+
+    definition: Id
+    version: Annotated[int, Meta(ge=1)] | None = None
+    input: Any = None
+
+
+class InvokeSkill(Struct, frozen=True, forbid_unknown_fields=True, tag="invoke_skill"):
+    """One skill alone, with a template likewise."""
+
+    skill: Name
+    version: VersionName | None = None
+    input: Any = None
+
+
+class InvokeAgent(Struct, frozen=True, forbid_unknown_fields=True, tag="invoke_agent"):
+    """The skill of that name, or else the workflow. Its input is `input`, a template likewise, with `prompt`: the
+    `prompt_template`, in which `{file}` and the like stand for what occurred."""
+
+    agent: Annotated[str, Meta(pattern=r"^@?[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+    prompt_template: Text | None = None
+    input: dict[str, Any] = {}
+
+
+Action = ProcessDocument | SendAlert | GiveCommand | StartWorkflow | InvokeSkill | InvokeAgent
+ActionKind = Literal["process_document", "send_alert", "give_command", "start_workflow", "invoke_skill", "invoke_agent"]
 
 
 class Register(Struct, frozen=True, forbid_unknown_fields=True, tag="automation.register"):
-    """Registered again, the rule is replaced, and stays paused if it was; one that was removed begins anew."""
+    """Registered again, the rule is replaced, and stays paused if it was; one that was removed begins anew. Actions are
+    carried out one after the other, or all at once where they are `parallel`."""
 
     trigger: Trigger
     actions: Annotated[tuple[Action, ...], Meta(min_length=1, max_length=20)]
     name: Annotated[str, Meta(max_length=120)] = ""
+    parallel: bool = False
 
 
 class Pause(Struct, frozen=True, forbid_unknown_fields=True, tag="automation.pause"):
@@ -101,9 +134,9 @@ class Remove(Struct, frozen=True, forbid_unknown_fields=True, tag="automation.re
 
 
 class Carried(Struct, frozen=True):
-    """What became of one action: `reference` is the record or command that came of it."""
+    """What became of one action: `reference` is the record, command or run that came of it."""
 
-    action: Literal["process_document", "send_alert", "give_command"]
+    action: ActionKind
     outcome: Literal["done", "failed"]
     reference: str = ""
     reason: str = ""
@@ -120,11 +153,29 @@ class Fire(Struct, frozen=True, forbid_unknown_fields=True, tag="automation.fire
     triggers: int = 1
 
 
+class Reach(Struct, frozen=True, forbid_unknown_fields=True, tag="automation.reach"):
+    """Nothing up to `cursor`, a position in the log, is left to be dealt with, though nothing may have occurred."""
+
+    cursor: str
+    triggers: int = 1
+
+
+class Stumble(Struct, frozen=True, forbid_unknown_fields=True, tag="automation.stumble"):
+    """The rule cannot be carried out now, and why."""
+
+    reason: str
+
+
+class Recover(Struct, frozen=True, forbid_unknown_fields=True, tag="automation.recover"):
+    """It can be again."""
+
+
 # Event tags are storage: never rename one that has been written.
 class Registered(Struct, frozen=True, tag="automation.registered"):
     name: str
     trigger: Trigger
     actions: tuple[Action, ...]
+    parallel: bool = False
 
 
 class Paused(Struct, frozen=True, tag="automation.paused"):
@@ -146,12 +197,25 @@ class Fired(Struct, frozen=True, tag="automation.fired"):
     cursor: str | None
 
 
+class Reached(Struct, frozen=True, tag="automation.reached"):
+    cursor: str
+
+
+class Stumbled(Struct, frozen=True, tag="automation.stumbled"):
+    reason: str
+
+
+class Recovered(Struct, frozen=True, tag="automation.recovered"):
+    pass
+
+
 class Unknown(Struct, frozen=True, tag="unknown"):
     pass
 
 
 class Known(Struct, frozen=True, tag="known"):
-    """`latest` are ids of the last occurrences that were dealt with; each of `triggers` had a cursor of its own."""
+    """`latest` are ids of the last occurrences that were dealt with; each of `triggers` had a cursor of its own.
+    `trouble` is why it cannot be carried out."""
 
     name: str
     trigger: Trigger
@@ -161,32 +225,35 @@ class Known(Struct, frozen=True, tag="known"):
     triggers: int = 1
     cursor: str | None = None
     latest: tuple[str, ...] = ()
+    parallel: bool = False
+    trouble: str = ""
 
     @property
     def active(self) -> bool:
         return not self.paused and not self.removed
 
 
-Command = Register | Pause | Resume | Remove | Fire
-Event = Registered | Paused | Resumed | Removed | Fired
+Command = Register | Pause | Resume | Remove | Fire | Reach | Stumble | Recover
+Event = Registered | Paused | Resumed | Removed | Fired | Reached | Stumbled | Recovered
 State = Unknown | Known
 
 
 def decide(command: Command, state: State) -> tuple[Event, ...] | Refusal:
     match command, state:
-        case Register(trigger, actions, name), Known(removed=False) if (state.name, state.trigger, state.actions) == (
-            name,
-            trigger,
-            actions,
-        ):
-            return ()
-        case Register(trigger, actions, name), _:
-            return (Registered(name, trigger, actions),)
+        case Register(trigger, actions, name, parallel), _:
+            new = Registered(name, trigger, actions, parallel)
+            return () if isinstance(state, Known) and not state.removed and _as_registered(state) == new else (new,)
         case _, Unknown():
             return Refusal("automation_not_found", "there is no such automation")
         case Fire(occurrence, what, carried, cursor, triggers), Known():
-            still = cursor if triggers == state.triggers else None
+            still = cursor if _is_further(cursor, triggers, state) else None
             return () if occurrence in state.latest else (Fired(occurrence, what, carried, still),)
+        case Reach(cursor, triggers), Known():
+            return (Reached(cursor),) if _is_further(cursor, triggers, state) and state.active else ()
+        case Stumble(reason), Known():
+            return (Stumbled(reason),) if state.active and reason != state.trouble else ()
+        case Recover(), Known():
+            return (Recovered(),) if state.trouble else ()
         case _, Known(removed=True):
             return Refusal("automation_removed", "the automation was removed")
         case Pause(reason), Known():
@@ -197,23 +264,41 @@ def decide(command: Command, state: State) -> tuple[Event, ...] | Refusal:
             return (Removed(),)
 
 
+def _as_registered(state: Known) -> Registered:
+    return Registered(state.name, state.trigger, state.actions, state.parallel)
+
+
+def _is_further(cursor: str | None, triggers: int, state: Known) -> bool:
+    """Positions in the log only grow; another process may be behind."""
+    if cursor is None or triggers != state.triggers:
+        return False
+    behind = isinstance(state.trigger, EventTrigger) and state.cursor is not None and int(cursor) <= int(state.cursor)
+    return not behind
+
+
 def evolve(state: State, event: Event) -> State:
     match event, state:
         case Registered(), Known():
             return _replaced(state, event)
-        case Registered(name, trigger, actions), Unknown():
-            return Known(name, trigger, actions)
+        case Registered(name, trigger, actions, parallel), Unknown():
+            return Known(name, trigger, actions, parallel=parallel)
         case _, Unknown():
             return state
         case Paused(), Known():
-            return structs.replace(state, paused=True)
+            return structs.replace(state, paused=True, trouble="")
         case Resumed(), Known():
             return structs.replace(state, paused=False)
         case Removed(), Known():
-            return structs.replace(state, removed=True)
+            return structs.replace(state, removed=True, trouble="")
         case Fired(occurrence, _, _, cursor), Known():
             latest = (*state.latest, occurrence)[-_LATEST:]
             return structs.replace(state, latest=latest, cursor=cursor or state.cursor)
+        case Reached(cursor), Known():
+            return structs.replace(state, cursor=cursor)
+        case Stumbled(reason), Known():
+            return structs.replace(state, trouble=reason)
+        case Recovered(), Known():
+            return structs.replace(state, trouble="")
 
 
 def _replaced(state: Known, event: Registered) -> Known:
@@ -226,6 +311,7 @@ def _replaced(state: Known, event: Registered) -> Known:
         triggers=state.triggers if goes_on else state.triggers + 1,
         cursor=state.cursor if goes_on else None,
         latest=state.latest,
+        parallel=event.parallel,
     )
 
 
@@ -237,5 +323,13 @@ def _looks_alike(trigger: Trigger, before: Trigger) -> bool:
 
 
 automation: Decider[Command, State, Event] = Decider(
-    "automation", Command, Event, State, Unknown(), decide, evolve, internal=(Fire,), opening=(Register,)
+    "automation",
+    Command,
+    Event,
+    State,
+    Unknown(),
+    decide,
+    evolve,
+    internal=(Fire, Reach, Stumble, Recover),
+    opening=(Register,),
 )

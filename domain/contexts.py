@@ -24,8 +24,12 @@ from domain.projection import projection
 from domain.record import record
 from domain.record_schema import record_schema
 from domain.saga import saga
+from domain.skill import skill
 from domain.source import source
 from domain.stack import stack
+from domain.wakeup import wakeup
+from domain.workflow import workflow
+from domain.workflow_definition import workflow_definition
 
 DECIDERS: tuple[Decider[Any, Any, Any], ...] = (
     organization,
@@ -44,6 +48,10 @@ DECIDERS: tuple[Decider[Any, Any, Any], ...] = (
     fingerprint,
     automation,
     conversation,
+    skill,
+    workflow_definition,
+    workflow,
+    wakeup,
     saga,
     projection,
     inbound,

@@ -12,11 +12,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, field, structs
 
-from domain.decider import ID
-from domain.skill import Isolation, Name, RetryPolicy, VersionName
+from domain.decider import ID, Decider, Refusal
+from domain.skill import Cost, Isolation, Name, RetryPolicy, VersionName
 from domain.workflow_definition import Step
+from domain.workflow_patterns import written_out
 
 Id = Annotated[str, Meta(pattern=ID)]
 LARGEST_INLINE = 256 * 1024
@@ -49,8 +50,9 @@ class Parent(Struct, frozen=True):
     call: str
 
 
-class Policy(Struct, frozen=True):
-    """What was decided for a call when it was asked for: seconds, and what is done when it fails."""
+class Policy(Struct, frozen=True, omit_defaults=True):
+    """What was decided for a call when it was asked for: seconds, what is done when it fails, and what it costs apart
+    from what is reported."""
 
     timeout: float = 60.0
     lease: float = 30.0
@@ -58,6 +60,7 @@ class Policy(Struct, frozen=True):
     fallback: str | None = None
     isolation: Isolation | None = None
     effects: bool = True
+    cost: Cost = Cost()
 
 
 # People and sub-workflows say these; everything else in the stream is written by whoever works on the run.
@@ -159,7 +162,8 @@ class Started(Struct, frozen=True, tag="workflow.started"):
 
 
 class StepStarted(Struct, frozen=True, tag="workflow.step_started"):
-    """A step with `each`: its `items`. An approval: its question. A wait or an approval: `until`, a durable timer."""
+    """Of a step that is more than one call, which is the start of one that is no more. A step with `each`: its `items`.
+    An approval: its question. A wait or an approval: `until`, a durable timer."""
 
     step: str
     items: Value | None = None
@@ -252,6 +256,19 @@ class Failed(Struct, frozen=True, tag="workflow.failed_attempt"):
     cost: float = 0.0
 
 
+class Reattempted(Struct, frozen=True, tag="workflow.reattempted"):
+    """What was to be tried again is asked for again. `version` and `policy` as they are now: shares may have moved, and
+    circuits opened. `attempt` never comes twice in a call; one that nobody was asked for, because the circuit was open,
+    does not count."""
+
+    call: str
+    attempt: int
+    version: str
+    deadline: datetime
+    policy: Policy = Policy()
+    routed: Routed | None = None
+
+
 class Parked(Struct, frozen=True, tag="workflow.parked"):
     """A dead letter: a person retries it or gives it up."""
 
@@ -260,7 +277,7 @@ class Parked(Struct, frozen=True, tag="workflow.parked"):
 
 
 class Retried(Struct, frozen=True, tag="workflow.retried"):
-    """From the first attempt on, at once."""
+    """With all its attempts again, at once; their numbers go on."""
 
     call: str
 
@@ -349,7 +366,9 @@ StepStatus = Literal["waiting", "running", "succeeded", "failed", "skipped"]
 
 
 class Call(Struct, frozen=True):
-    """`attempt` counts from 1; `number` is its place in the run; `due`: when the next attempt begins (retrying)."""
+    """`attempt` counts from 1, and is the next one while retrying; `due`: when that begins (None: at once). `number` is
+    its place in the run. `before`: attempts that a person's retry has written off. `place`: how many calls had
+    succeeded when this one did."""
 
     number: int
     step: str
@@ -369,11 +388,15 @@ class Call(Struct, frozen=True):
     reason: str = ""
     output: Value = Value()
     cost: float = 0.0
+    before: int = 0
+    place: int = 0
 
 
 class StepState(Struct, frozen=True):
     """`calls` of this round, in order; `history`: outputs of the rounds before; `remarks` sent it back. `turns`: the
-    choices of an adaptive step so far."""
+    choices of an adaptive step so far. `asked`, `unsettled` and `good` count the calls of this round: those that are no
+    fallback, those without an end yet, those that have succeeded. `answer`: what the person said, of an approval that
+    may be revised."""
 
     status: StepStatus = "waiting"
     calls: tuple[str, ...] = ()
@@ -387,6 +410,10 @@ class StepState(Struct, frozen=True):
     remarks: Value | None = None
     turns: int = 0
     chosen: str | None = None
+    asked: int = 0
+    unsettled: int = 0
+    good: int = 0
+    answer: Literal["", "approved", "rejected"] = ""
 
 
 class NotStarted(Struct, frozen=True, tag="not_started"):
@@ -394,8 +421,9 @@ class NotStarted(Struct, frozen=True, tag="not_started"):
 
 
 class Running(Struct, frozen=True, tag="running"):
-    """It fails where it is not over by `until`. `cancelling`: people asked for it; `compensating`: why, and `ending` how
-    it ends then."""
+    """It fails where it is not over by `until`. `cancelling`: people asked for it; `compensating`: why, and `ending` is
+    how it ends then. `open` are the calls that are not settled, in the order in which they became so; `successes`
+    counts those that have succeeded."""
 
     definition: str
     version: int
@@ -413,6 +441,8 @@ class Running(Struct, frozen=True, tag="running"):
     compensating: str | None = None
     ending: Literal["failed", "cancelled"] = "failed"
     cost: float = 0.0
+    open: tuple[str, ...] = ()
+    successes: int = 0
 
 
 class Ended(Struct, frozen=True, tag="ended"):
@@ -436,6 +466,7 @@ Event = (
     | Progressed
     | Succeeded
     | Failed
+    | Reattempted
     | Parked
     | Retried
     | GivenUp
@@ -452,3 +483,282 @@ Event = (
     | Cancelled
 )
 State = NotStarted | Running | Ended
+
+
+def decide(command: Command, state: State) -> tuple[Event, ...] | Refusal:
+    match command, state:
+        case Start() | Invoke(), _:
+            return Refusal("not_resolved", "what is started must be looked up first")
+        case Begin(), NotStarted():
+            return (_started(command),)
+        case Begin(definition, version, parent=parent), Running() | Ended():
+            same = (definition, version, parent) == (state.definition, state.version, state.parent)
+            return () if same else Refusal("run_exists", "there is a run of this id already")
+        case ChildEnded(), NotStarted() | Ended():
+            return ()
+        case ChildEnded(), Running():
+            return _child_ended(command, state)
+        case Cancel(), Ended(outcome="cancelled"):
+            return ()
+        case Cancel(reason), Running():
+            return () if state.cancelling is not None or state.compensating is not None else (CancelAsked(reason),)
+        case _, NotStarted():
+            return Refusal("run_not_found", "there is no such run")
+        case _, Ended(outcome=outcome):
+            return Refusal("run_ended", f"the run is over: {outcome}")
+        case Approve(step, note), Running():
+            return _not_waiting(step, state) or (Approved(step, note),)
+        case Reject(step, note), Running():
+            return _not_waiting(step, state) or (Rejected(step, note),)
+        case Retry(str(call)), Running():
+            return _not_parked(call, state) or (Retried(call),)
+        case Retry(), Running():
+            return tuple(Retried(id) for id in state.open if state.calls[id].status == "parked")
+        case GiveUp(call, reason), Running():
+            return _not_parked(call, state) or (GivenUp(call, reason),)
+
+
+def _started(begin: Begin) -> Started:
+    return Started(
+        begin.definition,
+        begin.version,
+        written_out(begin.steps),
+        begin.input,
+        begin.output,
+        begin.until,
+        begin.context,
+        begin.grants,
+        begin.budget,
+        begin.parent,
+    )
+
+
+def _child_ended(child: ChildEnded, state: Running) -> tuple[Event, ...]:
+    call = state.calls.get(child.call)
+    if call is None or call.status not in UNSETTLED:
+        return ()
+    if child.outcome == "completed":
+        return (Succeeded(child.call, call.attempt, child.output, cost=child.cost),)
+    reason = f"the run {child.call} {child.outcome}: {child.reason}".removesuffix(": ")
+    return (Failed(child.call, call.attempt, "error", reason, cost=child.cost),)
+
+
+def _not_waiting(step: str, state: Running) -> Refusal | None:
+    known = state.steps.get(step)
+    waits = known is not None and known.approval is not None and state.states[step].status == "running"
+    if waits and not state.states[step].answer and state.cancelling is None and state.compensating is None:
+        return None
+    return Refusal("step_not_waiting", f"the step {step} does not wait for approval")
+
+
+def _not_parked(call: str, state: Running) -> Refusal | None:
+    known = state.calls.get(call)
+    if known is not None and known.status == "parked":
+        return None
+    return Refusal("call_not_parked", f"the call {call} is not parked")
+
+
+def evolve(state: State, event: Event) -> State:
+    match event, state:
+        case Started(), NotStarted():
+            return _running(event)
+        case Started(), Running() | Ended():
+            return state
+        case _, NotStarted() | Ended():
+            return state
+        case Requested(), Running():
+            return _requested(state, event)
+        case Leased(call, _, worker), Running():
+            return _moved(state, call, status="leased", worker=worker)
+        case Succeeded(), Running():
+            return _succeeded(state, event)
+        case Progressed(), Running():
+            return state
+        case Failed(), Running():
+            return _failed(state, event)
+        case Reattempted(call, attempt, version, deadline, policy), Running():
+            again = {"version": version, "deadline": deadline, "policy": policy, "worker": "", "due": None}
+            return _moved(state, call, status="requested", attempt=attempt, **again)
+        case Parked(call, reason), Running():
+            return _moved(state, call, status="parked", reason=reason, due=None)
+        case Retried(call), Running():
+            before = state.calls[call].attempt
+            return _moved(state, call, status="retrying", attempt=before + 1, before=before, due=None)
+        case GivenUp(call, reason), Running():
+            return _undone(_moved(state, call, status="failed", reason=reason), call, "waived")
+        case CallCancelled(call, reason), Running():
+            return _moved(state, call, status="cancelled", reason=reason, due=None)
+        case CancelAsked(reason), Running():
+            return structs.replace(state, cancelling=reason)
+        case CompensationStarted(reason, outcome), Running():
+            return structs.replace(state, compensating=reason, ending=outcome)
+        case Completed(output), Running():
+            return _ended(state, "completed", output, "")
+        case RunFailed(reason), Running():
+            return _ended(state, "failed", Value(), reason)
+        case Cancelled(reason), Running():
+            return _ended(state, "cancelled", Value(), reason)
+        case _, Running():
+            return structs.replace(state, states=_of_steps(state, event))
+
+
+def _of_steps(
+    state: Running,
+    event: StepStarted | StepSkipped | StepCompleted | StepFailed | Approved | Rejected | Chosen | Revised,
+) -> dict[str, StepState]:
+    known = state.states[event.step]
+    match event:
+        case StepStarted(step, items, count, _, until):
+            after = structs.replace(known, status="running", items=items, count=count, until=until)
+        case StepSkipped(step, reason):
+            after = structs.replace(known, status="skipped", reason=reason)
+        case StepCompleted(step, output):
+            after = structs.replace(known, status="succeeded", output=output)
+        case StepFailed(step, reason):
+            after = structs.replace(known, status="failed", reason=reason)
+        case Approved(step, note):
+            after = _answered(state.steps[step], known, "approved", note)
+        case Rejected(step, note):
+            after = _answered(state.steps[step], known, "rejected", note)
+        case Chosen(step, turn, _, skill):
+            after = structs.replace(known, turns=turn, chosen=skill)
+        case Revised():
+            return state.states | {each: _again(state, each, event) for each in event.steps}
+    return state.states | {step: after}
+
+
+def _running(event: Started) -> Running:
+    return Running(
+        event.definition,
+        event.version,
+        event.steps,
+        event.input,
+        dict.fromkeys(event.steps, StepState()),
+        output=event.output,
+        until=event.until,
+        context=event.context,
+        grants=event.grants,
+        budget=event.budget,
+        parent=event.parent,
+    )
+
+
+def _answered(step: Step, known: StepState, answer: Literal["approved", "rejected"], note: str) -> StepState:
+    output = Value({"approved": answer == "approved", "note": note})
+    if step.revise is not None:
+        return structs.replace(known, output=output, answer=answer)
+    if answer == "approved":
+        return structs.replace(known, output=output, status="succeeded")
+    return structs.replace(known, output=output, status="failed", reason=f"rejected: {note}".removesuffix(": "))
+
+
+def _again(state: Running, step: str, event: Revised) -> StepState:
+    """A step that may send work back itself counts its own rounds from the first again."""
+    before = state.states[step]
+    round = 1 if state.steps[step].revise is not None else before.round + 1
+    round = event.round if step == event.step else round
+    return StepState(history=(*before.history, before.output), round=round, remarks=event.remarks)
+
+
+def _requested(state: Running, event: Requested) -> Running:
+    call = Call(
+        len(state.calls) + 1,
+        event.step,
+        event.kind,
+        event.skill,
+        event.version,
+        event.input,
+        event.policy,
+        event.deadline,
+        event.item,
+        event.undo,
+        event.instead_of,
+    )
+    states = state.states
+    if event.undo is None:
+        step = states[event.step]
+        states = states | {
+            event.step: structs.replace(
+                step,
+                status="running",
+                calls=(*step.calls, event.call),
+                asked=step.asked + (event.instead_of is None),
+                unsettled=step.unsettled + 1,
+            )
+        }
+    calls = state.calls | {event.call: call}
+    return structs.replace(state, calls=calls, states=states, open=(*state.open, event.call))
+
+
+def _succeeded(state: Running, event: Succeeded) -> Running:
+    call = state.calls[event.call]
+    place = state.successes + 1
+    cost = call.cost + event.cost
+    after = _moved(state, event.call, status="succeeded", output=event.output, cost=cost, place=place, due=None)
+    if call.undo is not None:
+        after = _undone(after, event.call, "undone")
+    elif is_one_call(state.steps[call.step]):
+        done = structs.replace(after.states[call.step], status="succeeded", output=event.output)
+        after = structs.replace(after, states=after.states | {call.step: done})
+    return structs.replace(after, cost=state.cost + event.cost, successes=place)
+
+
+def is_one_call(step: Step) -> bool:
+    """Its outcome is that of its one call."""
+    return not step.each and not step.output and step.revise is None and step.adaptive is None
+
+
+def _failed(state: Running, event: Failed) -> Running:
+    call = state.calls[event.call]
+    cost = call.cost + event.cost
+    if event.retry_at is None:
+        after = _moved(state, event.call, status="failed", reason=event.reason, cost=cost, due=None)
+    else:
+        attempt = call.attempt + (event.kind != "circuit_open")
+        more = {"reason": event.reason, "cost": cost, "due": event.retry_at, "attempt": attempt}
+        after = _moved(state, event.call, status="retrying", **more)
+    return structs.replace(after, cost=state.cost + event.cost) if event.cost else after
+
+
+def _moved(state: Running, id: str, *, status: CallStatus, **more: Any) -> Running:
+    """The call with another status, and what follows from it for whoever counts."""
+    before = state.calls[id]
+    calls = state.calls | {id: structs.replace(before, status=status, **more)}
+    open = (status in UNSETTLED) - (before.status in UNSETTLED)
+    good = (status == "succeeded") - (before.status == "succeeded")
+    if not open and not good:
+        return structs.replace(state, calls=calls)
+    states = state.states
+    if before.undo is None:
+        step = states[before.step]
+        counted = structs.replace(step, unsettled=step.unsettled + open, good=step.good + good)
+        states = states | {before.step: counted}
+    ids = state.open
+    if open:
+        ids = (*ids, id) if open > 0 else tuple(each for each in ids if each != id)
+    return structs.replace(state, calls=calls, states=states, open=ids)
+
+
+def _undone(state: Running, id: str, status: Literal["undone", "waived"]) -> Running:
+    """What the call `id` was to take back."""
+    undo = state.calls[id].undo
+    if undo is None:
+        return state
+    return structs.replace(state, calls=state.calls | {undo: structs.replace(state.calls[undo], status=status)})
+
+
+def _ended(state: Running, outcome: Literal["completed", "failed", "cancelled"], output: Value, reason: str) -> Ended:
+    return Ended(state.definition, state.version, outcome, output, reason, state.cost, state.parent)
+
+
+workflow: Decider[Command, State, Event] = Decider(
+    "workflow",
+    Command,
+    Event,
+    State,
+    NotStarted(),
+    decide,
+    evolve,
+    internal=(Begin, ChildEnded),
+    opening=(Start, Invoke, Begin),
+)

@@ -4,8 +4,11 @@ what runs stays on the version with which it began.
 In the text of an input, `${...}` is a JMESPath expression over `input` (of the run), `steps` (by name: `output`,
 `status`, `error`, and `history`: the outputs of the rounds before), `item` and `index` (of a step with `each`),
 `remarks` (of the quality assurance that sent the work back, else null) and `run` (`id`, `actor`); a text that is
-nothing but one expression becomes its value. `when`, `each`, `output` and `until` are such expressions without the
-`${}`.
+nothing but one expression becomes its value, and `$${` is `${` as it stands. `when`, `each`, `output`, `until`, `goal`
+and `score` are such expressions without the `${}`. `result` is what a step has just given, before its `output`
+expression (there, in `until` and in a compensation), `outcomes` those of the items of a step with `each` (a list of
+`index`, `item`, `output`, `error`, `skill`), `turns` those of an adaptive step, `given` the input of the call that a
+compensation takes back. `steps` also says `round`: 1, and one more each time the step was sent back.
 """
 
 from __future__ import annotations
@@ -17,11 +20,13 @@ from msgspec import Meta, Struct, structs
 from domain.decider import Decider, Refusal
 from domain.skill import JsonSchema, Name, RetryPolicy, Seconds, VersionName
 
-StepName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+StepName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+"""People give at most LONGEST_NAME characters, without a double underscore: parts of patterns are named with it."""
 Expression = Annotated[str, Meta(max_length=2_000)]
 Template = Any
 """JSON, with expressions in its texts."""
 
+LONGEST_NAME = 40
 MOST_STEPS = 200
 """Of a definition, its patterns written out."""
 MOST_ITEMS = 1_000
@@ -73,9 +78,10 @@ class Candidate(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Adaptive(Struct, frozen=True, forbid_unknown_fields=True):
-    """One skill after the other, each chosen by the state that the ones before have left (`turns`: a list of `skill`
-    and `output`), until `goal` holds; the choice and its scores are on the record. Candidates with the same score are
-    asked in their order. After `at_most` turns without the goal, or without a candidate, the step has failed."""
+    """One skill after the other, each chosen by the state that the ones before have left (`turns`: a list of `skill`,
+    `output` and `error`), until `goal` holds; the choice and its scores are on the record. Candidates with the same
+    score are asked in their order; one that has failed for good is not asked again. After `at_most` turns without the
+    goal, or without a candidate, the step has failed. One turn is always taken."""
 
     goal: Expression
     candidates: Annotated[tuple[Candidate, ...], Meta(min_length=1, max_length=50)]

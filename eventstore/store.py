@@ -189,6 +189,10 @@ class EventStore:
             await asyncio.sleep(0.1)
         return []
 
+    def heard(self, event: Recorded) -> None:
+        """Somebody was handed it by the log: to append right after it, it need not be read again."""
+        self._remember(event.stream, Head(event.version, event.hash))
+
     def decode(self, event: Recorded) -> Any:
         """The event's data in today's schema. Raises UnknownEvent."""
         return self.catalogue.decode(event.envelope)

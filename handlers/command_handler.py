@@ -50,10 +50,13 @@ class _Decision(NamedTuple):
     addressed: _Addressed
     writes: list[StreamWrite]
     refused: bool
+    leaves: bool = False
+    """An aggregate that has a part in it is left as it is."""
 
     @property
-    def changes_nothing(self) -> bool:
-        return len(self.writes) == 1
+    def is_unchecked(self) -> bool:
+        """The log is not asked whether what was decided on is how an aggregate stands."""
+        return self.leaves or len(self.writes) == 1
 
 
 class CommandHandler:
@@ -140,7 +143,7 @@ class CommandHandler:
             if attempt:
                 await asyncio.sleep(random.uniform(0, min(0.1, 0.002 * 2**attempt)))
             decisions = await self._decide(commands, latest)
-            if not latest and any(decision.changes_nothing for decision in decisions):
+            if not latest and any(decision.is_unchecked for decision in decisions):
                 # Nothing written means nothing checked by the log: a cached state may be another process's past.
                 latest = True
                 decisions = await self._decide(commands, latest)
@@ -199,6 +202,7 @@ class CommandHandler:
         if isinstance(parts, Refusal):
             return _refused(addressed, version, parts)
         writes: list[StreamWrite] = []
+        leaves = False
         for decider, id, command in parts:
             stream = StreamId(decider.category, id)
             at, state = await load(decider, id)
@@ -208,7 +212,8 @@ class CommandHandler:
             if events:
                 writes.append(StreamWrite(stream, at, events, _caused_by(addressed)))
                 working[stream] = (at + len(events), decider.fold(events, state))
-        return _Decision(addressed, [*writes, _accepted(addressed, writes, working)], refused=False)
+            leaves = leaves or not events
+        return _Decision(addressed, [*writes, _accepted(addressed, writes, working)], refused=False, leaves=leaves)
 
     def _advance(self, decisions: Sequence[_Decision], appended: Appended) -> None:
         by_stream: dict[StreamId, list[Recorded]] = {}

@@ -21,6 +21,8 @@ from domain import (
     record,
     source,
     stack,
+    workflow,
+    workflow_definition,
 )
 from domain.decider import Decider, Refusal
 from domain.feature_rules import value_faults
@@ -28,6 +30,7 @@ from domain.pipeline import Pipeline
 from domain.strategy import Canary, Strategy, declared
 from handlers.parts import Load, Part
 from handlers.receiving import received, unknown_fields
+from handlers.starting import SAID, invoked, said, started, unsound_definition
 from handlers.unsound import LOOKED_AT, unsound
 
 _LONGEST_ID: Final = 80
@@ -42,6 +45,14 @@ _OWNED: Final = (stack.Register, environment.Register, model.Register, source.Re
 
 async def resolve(decider: Decider[Any, Any, Any], id: str, command: Any, load: Load) -> list[Part] | Refusal:
     """What each aggregate is told. Most commands concern just one."""
+    if isinstance(command, workflow.Start):
+        return await started(id, command, load)
+    if isinstance(command, SAID):
+        return said(decider, id, command)
+    if isinstance(command, workflow.Invoke):
+        return await invoked(id, command, load)
+    if isinstance(command, workflow_definition.Publish):
+        return unsound_definition(command) or [Part(decider, id, command)]
     if isinstance(command, deployment.Request):
         return await _deployment_request(id, command, load)
     if isinstance(command, model.Register | model.Configure | model.Retrain) and command.pipeline is not None:

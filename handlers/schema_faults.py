@@ -27,7 +27,8 @@ def faults_of(error: Any) -> Iterator[Fault]:
     forms: dict[int, list[Any]] = {}
     for inner in error.context or ():
         forms.setdefault(inner.relative_schema_path[0], []).append(inner)
-    meant = [inner for inner in forms.values() if not any(_is_of_another_form(each) for each in inner)]
+    tag = _tag_of(error.schema)
+    meant = [inner for inner in forms.values() if not any(_is_of_another_form(each, tag) for each in inner)]
     if meant:
         for inner in meant[0]:
             yield from faults_of(inner)
@@ -47,13 +48,18 @@ def _words(error: Any) -> str:
     return text[:_LONGEST]
 
 
-def _is_of_another_form(error: Any) -> bool:
+def _tag_of(schema: Any) -> str:
+    """The member by which forms are told apart."""
+    return schema.get("discriminator", {}).get("propertyName", "kind") if isinstance(schema, dict) else "kind"  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+
+def _is_of_another_form(error: Any, tag: str) -> bool:
     path = list(error.relative_path)
-    return (not path and error.validator in ("type", "const", "enum")) or path == ["kind"] or _lacks_kind(error)
+    return (not path and error.validator in ("type", "const", "enum")) or path == [tag] or _lacks(error, tag)
 
 
-def _lacks_kind(error: Any) -> bool:
-    return error.validator == "required" and not list(error.relative_path) and "'kind'" in error.message
+def _lacks(error: Any, tag: str) -> bool:
+    return error.validator == "required" and not list(error.relative_path) and f"'{tag}'" in error.message
 
 
 def _choices(forms: Any) -> str:

@@ -15,18 +15,21 @@ from projections.projection import Journal, Projection, Table, stream_id
 
 
 class Automation(Struct, frozen=True, kw_only=True):
-    """`fired` counts what occurred, `failed` actions that did not work; `reason` is why it is paused."""
+    """`fired` counts what occurred, `failed` actions that did not work; `reason` is why it is paused, `trouble` why it
+    cannot be carried out."""
 
     id: str
     name: str
     status: Literal["active", "paused", "removed"] = "active"
     trigger: Trigger
     actions: list[Action]
+    parallel: bool = False
     fired: int = 0
     failed: int = 0
     last_occurrence: str | None = None
     last_fired_at: datetime | None = None
     reason: str | None = None
+    trouble: str | None = None
     created_at: datetime
     updated_at: datetime
     version: int
@@ -54,16 +57,22 @@ def fold(row: Automation | None, event: Recorded, data: automation.Event) -> Aut
     now = structs.replace(row, updated_at=event.time, version=event.version, position=event.position)
     match data:
         case automation.Paused(reason):
-            return structs.replace(now, status="paused", reason=reason)
+            return structs.replace(now, status="paused", reason=reason, trouble=None)
         case automation.Resumed():
             return structs.replace(now, status="active", reason=None)
         case automation.Removed():
-            return structs.replace(now, status="removed", reason=None)
+            return structs.replace(now, status="removed", reason=None, trouble=None)
         case automation.Fired(_, what, carried):
             failed = now.failed + sum(each.outcome == "failed" for each in carried)
             return structs.replace(
                 now, fired=now.fired + 1, failed=failed, last_occurrence=what, last_fired_at=event.time
             )
+        case automation.Reached():  # nothing that anybody did
+            return structs.replace(row, version=event.version, position=event.position)
+        case automation.Stumbled(reason):
+            return structs.replace(now, trouble=reason)
+        case automation.Recovered():
+            return structs.replace(now, trouble=None)
 
 
 def _registered(row: Automation | None, event: Recorded, data: automation.Registered) -> Automation:
@@ -74,6 +83,7 @@ def _registered(row: Automation | None, event: Recorded, data: automation.Regist
         status="paused" if paused else "active",
         trigger=data.trigger,
         actions=list(data.actions),
+        parallel=data.parallel,
         fired=row.fired if row else 0,
         failed=row.failed if row else 0,
         last_occurrence=row.last_occurrence if row else None,

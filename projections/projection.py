@@ -51,6 +51,10 @@ class Relation(Generic[R]):
     """Further ones, by their columns."""
     partial: tuple[str, ...] = field(default=(), kw_only=True)
     """Columns that are mostly empty: filters with an index of the rows where they are not."""
+    listed: tuple[tuple[str, str], ...] = field(default=(), kw_only=True)
+    """(filter, column): a column with a list of words; the filter selects the rows whose list has a word."""
+    full_text: tuple[str, ...] = field(default=(), kw_only=True)
+    """Columns of text, or lists of words, which the filter `text` searches together."""
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -129,6 +133,8 @@ class Projection:
                 *table.filters,
                 *map(str, table.indexes),
                 *(f"{name} where there" for name in table.partial),
+                *(f"{word} in {name}" for word, name in table.listed),
+                *(f"{name} by text" for name in table.full_text),
                 msgspec.json.encode(msgspec.json.schema(table.row)).decode(),
             ]
             parts += [f"{column.name} {column.type}" for column in table.columns]

@@ -16,7 +16,7 @@ from eventstore.store import EventStore
 from projections.progress import Progress
 from projections.projection import AnyTable, Projection, Table
 from projections.rows import row_of
-from projections.tables import META
+from projections.tables import META, searched
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 500
@@ -207,9 +207,11 @@ class ReadModels:
 
 
 def _conditions(table: AnyTable, filters: Mapping[str, str]) -> tuple[list[str], list[Any]]:
-    """`column=value`, `column_after` / `column_before` for times, `column_above` / `column_below` for scores."""
+    """`column=value`, `column_after` / `column_before` for times, `column_above` / `column_below` for scores; a word of
+    a list; `text` for words of a text."""
     allowed = {*table.filters, *table.partial}
     types = {column.name: column.type for column in table.columns if column.name in allowed}
+    by_words = _by_words(table)
     conditions: list[str] = []
     values: list[Any] = []
     faults: list[tuple[str, str]] = []
@@ -218,22 +220,31 @@ def _conditions(table: AnyTable, filters: Mapping[str, str]) -> tuple[list[str],
         for suffix, comparison, type in _BOUNDS:
             if name.endswith(suffix) and types.get(name.removesuffix(suffix)) == type:
                 column, operator = name.removesuffix(suffix), comparison
-        if column not in types:
-            faults.append((name, f"there is no such filter; known: {', '.join(sorted(types))}"))
+        if column not in types and name not in by_words:
+            known = ", ".join(sorted({*types, *by_words}))
+            faults.append((name, f"there is no such filter; known: {known}"))
             continue
         words = table.choices.get(column)
         if words and text not in words:
             faults.append((name, f"there is no {text[:100]!r}; known: {', '.join(words)}"))
             continue
         try:
-            values.append(_value(types[column], text))
+            values.append(_value(types.get(column, "text"), text))
         except ValueError as error:
             faults.append((name, str(error)))
             continue
-        conditions.append(f'"{column}" {operator} ${len(values)}')
+        conditions.append(by_words.get(name, f'"{column}" {operator} %s') % f"${len(values)}")
     if faults:
         raise BadQuery(faults)
     return conditions, values
+
+
+def _by_words(table: AnyTable) -> dict[str, str]:
+    """Conditions, with a place for the value."""
+    found = {name: f'"{column}" ? %s' for name, column in table.listed}
+    if table.full_text:
+        found["text"] = f"{searched(table)} @@ websearch_to_tsquery('simple', %s)"
+    return found
 
 
 def _value(type: str, text: str) -> Any:

@@ -18,8 +18,11 @@ from projections.projection import Projection
 from projections.record_schemas import record_schemas
 from projections.records import records
 from projections.sagas import sagas
+from projections.skills import skills
 from projections.sources import sources
 from projections.stacks import stacks
+from projections.workflow_definitions import workflow_definitions
+from projections.workflows import workflows
 
 READ_MODELS: tuple[Projection, ...] = (
     organizations,
@@ -37,6 +40,9 @@ READ_MODELS: tuple[Projection, ...] = (
     records,
     data_quality,
     automations,
+    skills,
+    workflow_definitions,
+    workflows,
     sagas,
     commands,
 )

@@ -63,7 +63,17 @@ async def create_indexes(connection: Connection, projection: Projection, schema:
             await connection.execute(f"CREATE INDEX ON {on} ({columns})")
         for name in table.partial:
             await connection.execute(f'CREATE INDEX ON {on} ("{name}") WHERE "{name}" IS NOT NULL')
+        for _, name in table.listed:
+            await connection.execute(f'CREATE INDEX ON {on} USING gin ("{name}")')
+        if table.full_text:
+            await connection.execute(f"CREATE INDEX ON {on} USING gin ({searched(table)})")
         await connection.execute(f"CREATE INDEX ON {on} (position, id)")
+
+
+def searched(table: AnyTable) -> str:
+    """The words of a row, as an SQL expression."""
+    text = " || ' ' || ".join(f"coalesce(\"{name}\"::text, '')" for name in table.full_text)
+    return f"to_tsvector('simple', {text})"
 
 
 async def have_the_shape(connection: Connection, projection: Projection, schema: str) -> bool:

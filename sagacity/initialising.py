@@ -9,6 +9,7 @@ from eventstore.streams import create_log
 from handlers.inbound_stream import create_inbound_stream
 from models.serve.predictions import create_predictions
 from sagas.timers import create_timers
+from skills.streams import create_skill_streams
 
 
 async def initialise(connection: Connection, *, replicas: int = 1) -> None:
@@ -19,6 +20,7 @@ async def initialise(connection: Connection, *, replicas: int = 1) -> None:
     await create_inbound_stream(connection, replicas=replicas)
     await create_blobs(connection, replicas=replicas)
     await create_predictions(connection, replicas=replicas)
+    await create_skill_streams(connection, replicas=replicas)
 
 
 async def initialise_server(url: str) -> None:

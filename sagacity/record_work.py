@@ -22,16 +22,17 @@ from models.serve.serving import Predictor
 from records import channels, schemas
 from records.analyse.analyser import Analyser
 from records.analyse.answers import read_answer
-from records.analyse.budget import Price
 from records.analyse.domains import DomainClassifier
-from records.analyse.provider import Provider, ProviderSettings
+from records.analyse.provider import Provider
 from records.automations.acting import Actions, notify
+from records.automations.giving import Behalf
 from records.automations.runner import Automations
 from records.enrich.apertium import Apertium
 from records.enrich.enricher import Enricher
 from records.following import Schemas
 from records.processing import Processor
 from records.stages import Stages
+from sagacity.providers import provider_settings
 from sagacity.role_settings import ProviderAccess
 from sagacity.wiring import Core
 
@@ -46,12 +47,12 @@ async def run_records(core: Core, predictions: Predictions, access: ProviderAcce
     async with httpx.AsyncClient() as client:
         enricher = Enricher(blobs, partial(_fetch, core, client), translator=Apertium())
         predictor = Predictor(core.store, core.aggregates, blobs, predictions)
-        provider = None if access is None else Provider(_provider_settings(access), client, blobs)
+        provider = None if access is None else Provider(provider_settings(access), client, blobs)
         analyser = Analyser(DomainClassifier(predictor), provider, blobs)
         stages = Stages(enricher, analyser, read_answer, Schemas(core.store), blobs)
         processor = Processor(core.store, core.aggregates, stages, partial(tell, core))
-        actions = Actions(core.aggregates, blobs, partial(_give, core), os.environ, notify)
-        automations = Automations(core.store, actions, partial(_report, core))
+        actions = Actions(core.aggregates, blobs, partial(give, core), os.environ, notify)
+        automations = Automations(core.store, actions, partial(report, core))
         try:
             await first_to_end(predictor.run(), processor.run(), automations.run())
         finally:
@@ -61,12 +62,15 @@ async def run_records(core: Core, predictions: Predictions, access: ProviderAcce
 
 async def publish_builtin(core: Core) -> None:
     """The domains that Sagacity knows, where nobody has said anything about them. Raises LogUnavailable."""
+    behalf = Behalf(_AUTOMATION)
     for schema in schemas.builtin():
         known = (await core.aggregates.load(record_schema.record_schema, schema.name, latest=True)).state
         if isinstance(known, record_schema.Unknown):
             digest = hashlib.sha256(msgspec.json.encode(schema)).hexdigest()[:24]
             id = f"publish-{schema.name}-{digest}"
-            await _report(core, record_schema.record_schema.category, schema.name, record_schema.Publish(schema), id)
+            await report(
+                core, record_schema.record_schema.category, schema.name, record_schema.Publish(schema), id, behalf
+            )
 
 
 async def _fetch(core: Core, client: httpx.AsyncClient, message: Message, attachment: Attachment) -> bytes:
@@ -92,29 +96,32 @@ async def tell(
     return f"{outcome.refusal}: {outcome.reason}" if outcome.outcome == "refused" else None
 
 
-async def _report(core: Core, category: str, id: str, command: msgspec.Struct, command_id: str) -> str | None:
+async def report(
+    core: Core, category: str, id: str, command: msgspec.Struct, command_id: str, behalf: Behalf
+) -> str | None:
+    """`records.automations.runner.Report`, once the core is given."""
     directive = Directive(id=command_id, category=category, stream_id=id, command=command)
-    (outcome,) = await core.handler.direct([directive], Caller(actor=_AUTOMATION))
+    (outcome,) = await core.handler.direct([directive], _caller(behalf))
     return f"{outcome.refusal}: {outcome.reason}" if outcome.outcome == "refused" else None
 
 
-async def _give(core: Core, type: str, stream_id: str | None, data: bytes, command_id: str) -> str | None:
+async def give(
+    core: Core, type: str, stream_id: str | None, data: bytes, command_id: str, behalf: Behalf
+) -> str | None:
+    """`records.automations.acting.Give` likewise."""
     request = CommandRequest(type=type, data=data, id=command_id, stream_id=stream_id)
     try:
-        outcome = await core.handler.handle(request, Caller(actor=_AUTOMATION))
+        outcome = await core.handler.handle(request, _caller(behalf))
     except InvalidCommand as invalid:
         return str(invalid)
     return f"{outcome.refusal}: {outcome.reason}" if outcome.outcome == "refused" else None
 
 
-def _provider_settings(access: ProviderAccess) -> ProviderSettings:
-    price = Price(access.input_price, access.output_price)
-    return ProviderSettings(
-        access.url,
-        access.model,
-        os.environ.get(access.key_variable, ""),
-        {access.model: price},
-        access.currency,
-        access.per_day,
-        access.per_record,
+def _caller(behalf: Behalf) -> Caller:
+    return Caller(
+        actor=behalf.actor,
+        correlation_id=behalf.correlation_id,
+        causation_id=behalf.causation_id,
+        tenant=behalf.tenant,
+        traceparent=behalf.traceparent,
     )

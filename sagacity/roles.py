@@ -37,6 +37,7 @@ from sagacity.release_logs import LogsOfReleases
 from sagacity.role_settings import RoleSettings
 from sagacity.room import watch_room
 from sagacity.wiring import Core, observer, open_core, saga_runner, targets
+from sagacity.workflow_work import workflow_engine
 from sagas.rollout import RetryPolicy, TargetOf
 from sagas.targets.process import ProcessTarget
 
@@ -101,6 +102,9 @@ def _work(
         sagas = saga_runner(core, target_of, retries)
         work.append(sagas.run())
         ready.append(sagas.ready.wait())
+        workflows = workflow_engine(core)
+        work.append(workflows.run())
+        ready.append(workflows.ready())
     if "worker" in settings.roles:
         work.append(run_inbound(settings.nats_url, _inbox(core), core.store))
         work.append(_observe(settings, core))

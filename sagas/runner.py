@@ -67,7 +67,7 @@ class SagaRunner:
         try:
             await first_to_end(
                 self._consume(self._store.location.stream, self._event_subjects(), self._on_event),
-                self._consume(timers.STREAM, [f"{timers.DUE}.>"], self._on_timer),
+                self._consume(timers.SAGAS.stream, [f"{timers.SAGAS.due}.>"], self._on_timer),
                 self._keep_hold(),
             )
         finally:

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from domain.automation import FileWatcher
 from eventstore.blobs import LARGEST
-from records.automations.occurrence import Occurrence, occurrence_id
+from records.automations.occurrence import Looked, Occurrence, occurrence_id
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class _Unread(NamedTuple):
     reason: str
 
 
-async def occurrences(trigger: FileWatcher) -> AsyncGenerator[Occurrence]:
+async def occurrences(trigger: FileWatcher) -> AsyncGenerator[Occurrence | Looked]:
     """For ever: each content of each file once while this runs; who asks again after a restart is told again.
 
     Raises OSError when the place cannot be looked at.
@@ -46,6 +46,7 @@ async def occurrences(trigger: FileWatcher) -> AsyncGenerator[Occurrence]:
             if content is not None:
                 looking.told[path] = seen
                 yield _occurrence(path, seen, content)
+        yield Looked()
         await asyncio.sleep(min(trigger.every, trigger.settled) if looking.resting else trigger.every)
 
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim
 
 from domain.automation import Scheduler
-from records.automations.occurrence import Occurrence, occurrence_id
+from records.automations.occurrence import Looked, Occurrence, occurrence_id
 
 _LONGEST_SLEEP: Final = 30.0
 """Seconds: a clock that was set, or a machine that slept, is noticed after so long."""
@@ -38,8 +38,9 @@ def due(trigger: Scheduler, since: datetime, now: datetime) -> datetime:
     return moment
 
 
-async def occurrences(trigger: Scheduler, since: datetime) -> AsyncGenerator[Occurrence]:
+async def occurrences(trigger: Scheduler, since: datetime) -> AsyncGenerator[Occurrence | Looked]:
     """For ever. Of the moments that passed while nobody looked, the last one is caught up with."""
+    yield Looked()
     while True:
         while (moment := due(trigger, since, now := datetime.now(UTC))) > now:
             await asyncio.sleep(min(_LONGEST_SLEEP, (moment - now).total_seconds()))

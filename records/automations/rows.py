@@ -13,7 +13,7 @@ import asyncpg
 import msgspec
 
 from domain.automation import DatabasePoller
-from records.automations.occurrence import Occurrence, occurrence_id
+from records.automations.occurrence import Looked, Occurrence, occurrence_id
 
 _PATIENCE: Final = 30.0
 """Seconds for one look."""
@@ -24,7 +24,7 @@ _AT_A_LOOK: Final = 500
 Row = Mapping[str, Any]
 
 
-async def occurrences(trigger: DatabasePoller, url: str, cursor: str | None) -> AsyncGenerator[Occurrence]:
+async def occurrences(trigger: DatabasePoller, url: str, cursor: str | None) -> AsyncGenerator[Occurrence | Looked]:
     """For ever, from the row after `cursor`. Raises OSError, asyncpg.PostgresError, and LookupError for a URL of no
     database or an answer without the column of the cursor."""
     last = cursor or ""
@@ -36,6 +36,7 @@ async def occurrences(trigger: DatabasePoller, url: str, cursor: str | None) -> 
             # Of rows with the same cursor, all are to be dealt with before it is left behind.
             ends = following is None or _cursor(trigger, following) != last
             yield _occurrence(trigger, row, last, last if ends else None)
+        yield Looked()
         if not more or last == before:
             await asyncio.sleep(trigger.every)
 

@@ -15,16 +15,22 @@ from datetime import datetime
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
+from nats.errors import Error as NatsError
 
 from domain import automation, command
-from domain.automation import DatabasePoller, FileWatcher, Known, Scheduler
-from eventstore.envelope import Recorded, StreamId
+from domain.automation import Carried, DatabasePoller, FileWatcher, Known, Scheduler
+from domain.event_trigger import EventTrigger
+from eventstore.envelope import Recorded, StreamId, new_id
+from eventstore.errors import EventStoreError, LogUnavailable
 from eventstore.keeping_up import keep_up
 from eventstore.store import EventStore
-from eventstore.tasks import end_tasks
+from eventstore.tasks import end_tasks, first_to_end
 from records.automations import files, moments, rows
 from records.automations.acting import Actions
-from records.automations.occurrence import Occurrence, occurrence_id
+from records.automations.events import EventRule
+from records.automations.giving import Behalf, behalf_of
+from records.automations.listening import Listening
+from records.automations.occurrence import Looked, Occurrence, occurrence_id
 
 log = logging.getLogger(__name__)
 
@@ -32,19 +38,23 @@ _CATEGORY: Final = automation.automation.category
 _PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 60.0
 """Seconds."""
+_REASON: Final = 1_000
 
 
 class Report(Protocol):
     """Gives a command from within, with an id of its own. Raises LogUnavailable."""
 
-    async def __call__(self, category: str, id: str, command: msgspec.Struct, command_id: str) -> str | None: ...
+    async def __call__(
+        self, category: str, id: str, command: msgspec.Struct, command_id: str, behalf: Behalf
+    ) -> str | None: ...
 
 
 class _Standing(NamedTuple):
-    """`since` is when the rule came into force, or was resumed."""
+    """`since` is when the rule came into force, or was resumed; `position` where in the log it came into force."""
 
     known: Known
     since: datetime
+    position: int
 
 
 class Automations:
@@ -54,6 +64,7 @@ class Automations:
         self._store = store
         self._actions = actions
         self._report = report
+        self._listening = Listening(store)
         self._known: dict[str, _Standing] = {}
         self._running: dict[str, tuple[Known, asyncio.Task[None]]] = {}
         self.ready = asyncio.Event()
@@ -61,7 +72,7 @@ class Automations:
     async def run(self) -> None:
         """Until cancelled, whatever becomes of the log."""
         try:
-            await keep_up(self._store, _CATEGORY, self._take, self._start)
+            await first_to_end(keep_up(self._store, _CATEGORY, self._take, self._start), self._listening.run())
         finally:
             await end_tasks(*(task for _, task in self._running.values()))
 
@@ -71,15 +82,16 @@ class Automations:
         data: automation.Event = self._store.decode(event)
         state = automation.evolve(before, data)
         if isinstance(state, Known):
-            since = event.time if standing is None or _begins(data, before) else standing.since
-            self._known[event.stream.id] = _Standing(state, since)
+            begins = isinstance(data, automation.Registered) and _begins(data, before)
+            since = event.time if standing is None or begins or isinstance(data, automation.Resumed) else standing.since
+            position = event.position if standing is None or begins else standing.position
+            self._known[event.stream.id] = _Standing(state, since, position)
 
     async def _start(self) -> None:
         """Those that are to run and do not, or run as they were before they were changed."""
-        for id, (known, _) in self._known.items():
+        for id, (known, _, _) in self._known.items():
             running, task = self._running.get(id, (None, None))
-            same = running is not None and (running.trigger, running.actions) == (known.trigger, known.actions)
-            if task is not None and (not known.active or not same):
+            if task is not None and (not known.active or running is None or _does(running) != _does(known)):
                 await end_tasks(task)
                 del self._running[id]
             if known.active and id not in self._running:
@@ -98,18 +110,25 @@ class Automations:
                 if told != str(error):
                     log.error("the automation %s is interrupted: %s: %s", id, type(error).__name__, error)
                     told = str(error)
+                    await self._stumble(id, error)
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _watch(self, id: str) -> None:
         """For ever. Raises whatever keeps the rule from being carried out now."""
         standing = self._known[id]
-        async with contextlib.aclosing(self._occurrences(standing)) as occurred:
+        async with contextlib.aclosing(self._occurrences(id, standing)) as occurred:
             async for each in occurred:
-                await self._deal_with(id, standing.known, each)
+                if isinstance(each, Occurrence):
+                    await self._deal_with(id, standing.known, each)
+                    continue
+                if each.cursor is not None:
+                    await self._say(id, automation.Reach(each.cursor, standing.known.triggers))
+                if each.all and self._known[id].known.trouble:
+                    await self._say(id, automation.Recover())
 
-    def _occurrences(self, standing: _Standing) -> AsyncGenerator[Occurrence]:
-        known, since = standing
+    def _occurrences(self, id: str, standing: _Standing) -> AsyncGenerator[Occurrence | Looked]:
+        known, since, position = standing
         match known.trigger:
             case FileWatcher() as trigger:
                 return files.occurrences(trigger)
@@ -121,30 +140,54 @@ class Automations:
             case Scheduler() as trigger:
                 last = datetime.fromisoformat(known.cursor) if known.cursor else since
                 return moments.occurrences(trigger, max(since, last))
+            case EventTrigger() as trigger:
+                rule = EventRule(id, trigger, self._store, self._actions.aggregates, self._listening)
+                return rule.occurrences(max(position, int(known.cursor or 0)))
 
     async def _deal_with(self, id: str, known: Known, occurred: Occurrence) -> None:
         fire_id = f"fire-{occurrence_id(id, occurred.id)}"
         if occurred.id in self._known[id].known.latest or await self._is_recorded(fire_id):
             return
-        carried = [
-            await self._actions.carry_out(id, number, action, occurred)
-            for number, action in enumerate(known.actions, 1)
-        ]
+        carried = await self._carry_out(id, known, occurred)
         fire = automation.Fire(occurred.id, occurred.what[:1_000], tuple(carried), occurred.cursor, known.triggers)
-        refused = await self._report(_CATEGORY, id, fire, fire_id)
+        refused = await self._report(_CATEGORY, id, fire, fire_id, behalf_of(id, occurred.cause))
         if refused is not None:
             log.error("what the automation %s did is not on the record: %s", id, refused)
+
+    async def _carry_out(self, id: str, known: Known, occurred: Occurrence) -> list[Carried]:
+        """In the order of the actions, also where they go on together."""
+        acts = [self._actions.carry_out(id, number, each, occurred) for number, each in enumerate(known.actions, 1)]
+        if not known.parallel:
+            return [await act for act in acts]
+        tasks = [asyncio.ensure_future(act) for act in acts]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            await end_tasks(*tasks)
+
+    async def _stumble(self, id: str, error: Exception) -> None:
+        """On the record once for each reason. That the log is away nobody could put there."""
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:_REASON]
+        if isinstance(error, LogUnavailable | NatsError) or self._known[id].known.trouble == reason:
+            return
+        try:
+            await self._say(id, automation.Stumble(reason))
+        except (EventStoreError, NatsError, OSError) as unsaid:
+            log.warning("that the automation %s is interrupted is not on the record: %s", id, unsaid)
+
+    async def _say(self, id: str, what: automation.Reach | automation.Stumble | automation.Recover) -> None:
+        refused = await self._report(_CATEGORY, id, what, f"automation-{new_id()}", behalf_of(id, None))
+        if refused is not None:
+            log.error("what is to be said of the automation %s is not on the record: %s", id, refused)
 
     async def _is_recorded(self, command_id: str) -> bool:
         return bool(await self._store.load(StreamId(command.CATEGORY, command_id), latest=True))
 
 
-def _begins(event: automation.Event, before: automation.State) -> bool:
-    """Whether moments count from now on."""
-    match event:
-        case automation.Registered(trigger=trigger):
-            return not isinstance(before, Known) or before.removed or before.trigger != trigger
-        case automation.Resumed():
-            return True
-        case automation.Paused() | automation.Removed() | automation.Fired():
-            return False
+def _does(known: Known) -> automation.Registered:
+    return automation.Registered("", known.trigger, known.actions, known.parallel)
+
+
+def _begins(event: automation.Registered, before: automation.State) -> bool:
+    """Whether what occurs counts from now on only."""
+    return not isinstance(before, Known) or before.removed or before.trigger != event.trigger

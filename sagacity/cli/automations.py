@@ -27,7 +27,7 @@ def automations() -> None:
 @json_option
 @api_options
 def list_command(*, target: ApiPlace, status: str | None, limit: int, as_json: bool) -> None:
-    """The automations that did something last, or were changed.
+    """The automations that did something last, or were changed; with what keeps one from being carried out.
 
     Example:
 
@@ -36,7 +36,7 @@ def list_command(*, target: ApiPlace, status: str | None, limit: int, as_json: b
     found = run(items(target, "/api/v1/automations", status=status, limit=limit))
     if as_json:
         return print_json(found)
-    columns = ("id", "name", "status", "set off by", "fired", "failed", "last_fired_at")
+    columns = ("id", "name", "status", "set off by", "fired", "failed", "last_fired_at", "trouble")
     rows = [
         [cell(row[column]) if column in row else trigger_line(row["trigger"]) for column in columns] for row in found
     ]
@@ -61,7 +61,11 @@ def show(*, target: ApiPlace, id: str, limit: int, as_json: bool) -> None:
     name = f", {found['name']}" if found["name"] else ""
     why = f" ({found['reason']})" if found["reason"] else ""
     click.echo(f"{found['id']}{name}: {found['status']}{why}")
+    if found["trouble"]:
+        click.echo(f"cannot be carried out: {found['trouble']}")
     click.echo(f"set off by {trigger_line(found['trigger'])}")
+    if found["parallel"]:
+        click.echo("all at once:")
     for number, action in enumerate(found["actions"], 1):
         click.echo(f"{number}. {action_line(action)}")
     rows = [
@@ -147,6 +151,10 @@ def trigger_line(trigger: Mapping[str, Any]) -> str:
             return f"files {trigger['path'].rstrip('/')}/{trigger.get('pattern', '*')}"
         case "database_poller":
             return f"rows of {trigger['database']} by {trigger['cursor']}"
+        case "event":
+            place = trigger.get("category") or trigger.get("source")
+            where = f" where {trigger['where']}" if trigger.get("where") else ""
+            return f"events {', '.join(trigger['types'])}{f' of {place}' if place else ''}{where}"
         case _:
             return f"the clock: {trigger['cron']} {trigger.get('time_zone', 'UTC')}"
 
@@ -157,6 +165,12 @@ def action_line(action: Mapping[str, Any]) -> str:
             return f"it becomes a record of {action['source']}"
         case "send_alert":
             return f"an alert through {action['apprise']}: {action['text']}"
+        case "start_workflow":
+            return f"a run of {action['definition']}"
+        case "invoke_skill":
+            return f"the skill {action['skill']}"
+        case "invoke_agent":
+            return f"the agent {action['agent']}"
         case _:
             return f"the command {action['command']}"
 

@@ -295,3 +295,34 @@ class TestAutomations:
         assert refused.status == 1
         for fault in ("time_zone: there is no 'Graz'", "cron: '99 * * * *'", "a moment is no document"):
             assert fault in refused.text
+
+    def test_one_that_events_set_off_is_written_as_yaml_and_shows_what_it_waits_for(self, run: Run) -> None:
+        Path("wrong.yaml").write_text(
+            "trigger: {type: event, types: [automation.fired], where: 'size(event.data)'}\n"
+            "actions: [{type: invoke_agent, agent: '@sorter', prompt_template: '${evnt.id}'}]\n"
+        )
+        refused = run("automations", "register", "wrong.yaml")
+        assert refused.status == 1
+        for fault in ("automation.fired sets nothing off", "there is no function size", "there is no 'evnt' here"):
+            assert fault in refused.text
+        Path("rule.yaml").write_text(
+            "trigger: {type: event, types: [payment.failed], source: /bank, where: 'event.data.amount > `7`'}\n"
+            "actions: [{type: invoke_agent, agent: '@sorter'}, {type: start_workflow, definition: dunning}]\n"
+            "parallel: true\n"
+        )
+        assert run("automations", "register", "rule.yaml", "--id", "dunning").status == 0
+        until(lambda: run.json("automations", "list", "--status", "active") != [])
+        assert run("automations", "show", "dunning").text.splitlines()[1:5] == [
+            "set off by events payment.failed of /bank where event.data.amount > `7`",
+            "all at once:",
+            "1. the agent @sorter",
+            "2. a run of dunning",
+        ]
+
+    def test_what_keeps_one_from_being_carried_out_is_shown(self, run: Run, tmp_path: Path) -> None:
+        trigger = {"type": "file_watcher", "path": str(tmp_path / "none")}
+        action = {"type": "process_document", "source": "uploads"}
+        Path("rule.json").write_text(json.dumps({"trigger": trigger, "actions": [action]}))
+        assert run("automations", "register", "rule.json", "--id", "nowhere").status == 0
+        until(lambda: "No such file or directory" in run("automations", "list").text)
+        assert "cannot be carried out: FileNotFoundError" in run("automations", "show", "nowhere").text

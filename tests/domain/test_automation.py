@@ -17,6 +17,10 @@ from domain.automation import (
     Pause,
     Paused,
     ProcessDocument,
+    Reach,
+    Reached,
+    Recover,
+    Recovered,
     Register,
     Registered,
     Remove,
@@ -25,13 +29,17 @@ from domain.automation import (
     Resumed,
     Scheduler,
     SendAlert,
+    Stumble,
+    Stumbled,
     automation,
 )
+from domain.event_trigger import EventTrigger
 from tests.scenario import Scenario
 
 SCANS = FileWatcher("/in", "*.pdf")
 ORDERS = DatabasePoller("ORDERS_URL", "SELECT id FROM orders WHERE id > nullif($1::text, '')::int ORDER BY id", "id")
 NIGHTLY = Scheduler("0 2 * * *", "Europe/Berlin")
+PAYMENTS = EventTrigger(("payment.*",))
 KEEP = (ProcessDocument("scans"),)
 TELL = (SendAlert("ALERTS", "{file} has come"), GiveCommand("organization.register", data={"name": "{name}"}))
 DONE = (Carried("process_document", "done", "r-1"),)
@@ -55,6 +63,7 @@ class TestARule:
             (Register(SCANS, TELL, "Scans"), Registered("Scans", SCANS, TELL)),
             (Register(NIGHTLY, KEEP, "Scans"), Registered("Scans", NIGHTLY, KEEP)),
             (Register(SCANS, KEEP, "Post"), Registered("Post", SCANS, KEEP)),
+            (Register(SCANS, KEEP, "Scans", parallel=True), Registered("Scans", SCANS, KEEP, parallel=True)),
         ],
     )
     def test_is_replaced(self, command: Command, event: Registered) -> None:
@@ -72,7 +81,9 @@ class TestARule:
             rule().given(REGISTERED, Removed()).when(command).refused("automation_removed")
         rule().given(REGISTERED, Removed()).when(Register(SCANS, KEEP, "Scans")).then(REGISTERED)
 
-    @pytest.mark.parametrize("command", [Pause(), Resume(), Remove(), Fire("1", "a file", DONE)])
+    @pytest.mark.parametrize(
+        "command", [Pause(), Resume(), Remove(), Fire("1", "a file", DONE), Reach("7"), Stumble("x"), Recover()]
+    )
     def test_that_nobody_registered_is_not_found(self, command: Command) -> None:
         rule().when(command).refused("automation_not_found")
 
@@ -120,6 +131,45 @@ class TestTheCursor:
         rule().given(*given).when(Fire("9", "moment", DONE, "17", triggers=2)).then(Fired("9", "moment", DONE, "17"))
 
 
+class TestAPositionInTheLog:
+    GIVEN = Registered("", PAYMENTS, KEEP)
+
+    def test_moves_although_nothing_occurred(self) -> None:
+        rule().given(self.GIVEN).when(Reach("700")).then(Reached("700"))
+        assert known(self.GIVEN, Reached("700")).cursor == "700"
+
+    def test_never_moves_back(self) -> None:
+        """By a process that is behind, say."""
+        given = self.GIVEN, Fired("1", "a", DONE, "1000")
+        rule().given(*given).when(Reach("700")).nothing_happens()
+        rule().given(*given).when(Fire("2", "b", DONE, "999")).then(Fired("2", "b", DONE, None))
+        rule().given(*given).when(Fire("2", "b", DONE, "1001")).then(Fired("2", "b", DONE, "1001"))
+
+    def test_is_not_moved_by_what_another_trigger_still_had_under_way(self) -> None:
+        given = Registered("", NIGHTLY, KEEP), self.GIVEN
+        rule().given(*given).when(Reach("700", triggers=1)).nothing_happens()
+        rule().given(*given).when(Reach("700", triggers=2)).then(Reached("700"))
+
+
+class TestTrouble:
+    def test_is_told_once_for_each_reason_until_it_is_over(self) -> None:
+        rule().given(REGISTERED).when(Stumble("no place")).then(Stumbled("no place"))
+        rule().given(REGISTERED, Stumbled("no place")).when(Stumble("no place")).nothing_happens()
+        rule().given(REGISTERED, Stumbled("no place")).when(Stumble("no file")).then(Stumbled("no file"))
+        rule().given(REGISTERED, Stumbled("no place")).when(Recover()).then(Recovered())
+        rule().given(REGISTERED).when(Recover()).nothing_happens()
+        rule().given(REGISTERED, Stumbled("x"), Recovered()).when(Stumble("x")).then(Stumbled("x"))
+
+    @pytest.mark.parametrize("over", [Paused(""), Removed(), Registered("Scans", SCANS, TELL)])
+    def test_is_over_with_what_was_in_it(self, over: Paused | Removed | Registered) -> None:
+        assert known(REGISTERED, Stumbled("no place"), over).trouble == ""
+
+    @pytest.mark.parametrize("meanwhile", [Paused(""), Removed()])
+    def test_of_what_is_not_to_be_carried_out_is_none(self, meanwhile: Paused | Removed) -> None:
+        rule().given(REGISTERED, meanwhile).when(Stumble("no place")).nothing_happens()
+        rule().given(REGISTERED, meanwhile).when(Reach("7")).nothing_happens()
+
+
 @pytest.mark.parametrize(
     "document",
     [
@@ -136,6 +186,13 @@ class TestTheCursor:
             },
             "actions": [{"type": "process_document", "source": "s"}],
         },
+        {"trigger": {"type": "event", "types": []}, "actions": [{"type": "process_document", "source": "s"}]},
+        {
+            "trigger": {"type": "event", "types": ["a"], "when": "x"},
+            "actions": [{"type": "invoke_skill", "skill": "s"}],
+        },
+        {"trigger": {"type": "event", "types": ["a"]}, "actions": [{"type": "invoke_agent", "agent": "@@x"}]},
+        {"trigger": {"type": "event", "types": ["a"]}, "actions": [{"type": "start_workflow", "input": 1}]},
     ],
 )
 def test_what_is_no_rule_is_no_command(document: dict[str, object]) -> None:

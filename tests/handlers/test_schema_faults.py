@@ -10,6 +10,7 @@ from handlers.routes import routes_of
 REQUEST = routes_of(DECIDERS)["deployment.request"]
 RETRAIN = routes_of(DECIDERS)["model.retrain"]
 LABEL = routes_of(DECIDERS)["monitor.record_labels"]
+RULE = routes_of(DECIDERS)["automation.register"]
 
 
 @pytest.mark.parametrize(
@@ -49,3 +50,20 @@ def test_a_limit_is_named_and_a_long_value_is_not():
 def test_the_rule_comes_before_the_beginning_of_a_long_value():
     (fault,) = LABEL._faults(json.dumps({"labels": "y" * 1_000}).encode())
     assert fault.what == f"is not of type 'array' (given: '{'y' * 59}…)"
+
+
+def test_faults_of_forms_that_are_told_apart_by_their_type_are_named_all_at_once():
+    """Whichever form comes first, those of the one that is meant."""
+    trigger = {"type": "event", "types": ["x"], "wher": "y", "state": {"a": {"category": "X", "id": "i"}}}
+    actions = [{"type": "invoke_skil", "skill": "s"}, {"type": "start_workflow"}, {"type": "send_alert", "text": "x"}]
+    found = {
+        fault.where: fault.what for fault in RULE._faults(json.dumps({"trigger": trigger, "actions": actions}).encode())
+    }
+    assert found == {
+        "/data/trigger": "Additional properties are not allowed ('wher' was unexpected)",
+        "/data/trigger/state/a/category": "'X' does not match '^[a-z][a-z0-9_]{0,49}$'",
+        "/data/actions/0": "must be one of give_command, invoke_agent, invoke_skill, process_document, send_alert, "
+        "start_workflow",
+        "/data/actions/1": "'definition' is a required property",
+        "/data/actions/2": "'apprise' is a required property",
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from domain.automation import Carried, Fire
+from domain.automation import Carried, Fire, Recover, Stumble
 from handlers.command import Caller, Directive
 from projections.automations import automations
 from tests.projections.platform import projecting
@@ -67,3 +67,26 @@ async def test_what_it_did_is_counted_and_told(own_nats, database_url):
         assert [(each.automation_id, each.occurrence, each.carried) for each in failed] == [
             ("scans", "1", [DONE, FAILED])
         ]
+
+
+async def test_what_keeps_a_rule_from_being_carried_out_is_shown_until_it_is_over(own_nats, database_url):
+    await own_nats.ready()
+    async with projecting(own_nats.url, database_url, [automations]) as platform:
+
+        async def say(id, command):
+            directive = Directive(
+                id=f"{id}-{type(command).__name__}", category="automation", stream_id=id, command=command
+            )
+            [outcome] = await platform.handler.direct([directive], Caller(actor="worker"))
+            assert outcome.outcome == "accepted"
+
+        for id in ("stuck", "well", "paused"):
+            await platform.command("automation.register", id, {**RULE, "parallel": True})
+            await say(id, Stumble("no such directory"))
+        await say("well", Recover())
+        await platform.command("automation.pause", "paused")
+        async with platform.running():
+            await platform.caught_up("automations")
+            rows = [await platform.models.row("automations", id) for id in ("stuck", "well", "paused")]
+        assert [row.trouble for row in rows] == ["no such directory", None, None]
+        assert all(row.parallel for row in rows)

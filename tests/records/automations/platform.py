@@ -14,11 +14,14 @@ from domain import automation
 from eventstore.blobs import Blobs
 from eventstore.envelope import StreamId
 from eventstore.tasks import end_tasks
-from handlers.command import Caller, CommandRequest, Directive, InvalidCommand
 from records.automations.acting import Actions, notify
-from records.automations.occurrence import Occurrence
+from records.automations.giving import Behalf
+from records.automations.occurrence import Looked, Occurrence
 from records.automations.runner import Automations, Report
+from sagacity.record_work import give, report
 from sagacity.wiring import Core
+
+TESTER = Behalf("tester")
 
 
 async def until(true: Callable[[], Awaitable[bool] | bool], timeout: float = 20.0) -> None:
@@ -32,13 +35,14 @@ async def until(true: Callable[[], Awaitable[bool] | bool], timeout: float = 20.
 
 
 @asynccontextmanager
-async def collected(occurrences: AsyncGenerator[Occurrence]) -> AsyncIterator[list[Occurrence]]:
+async def collected(occurrences: AsyncGenerator[Occurrence | Looked]) -> AsyncIterator[list[Occurrence]]:
     """Whatever occurs, as it occurs; a failure of the watching is one of the test."""
     found: list[Occurrence] = []
 
     async def collect() -> None:
         async for each in occurrences:
-            found.append(each)  # noqa: PERF401 - the test looks at it meanwhile
+            if isinstance(each, Occurrence):
+                found.append(each)  # noqa: PERF401 - the test looks at it meanwhile
 
     task = asyncio.create_task(collect())
     try:
@@ -54,19 +58,17 @@ class Automating:
     def __init__(self, core: Core, variables: Mapping[str, str]) -> None:
         self.core = core
         self.variables = dict(variables)
+        self.notify = notify
 
-    async def give(self, type: str, stream_id: str | None, data: bytes, command_id: str) -> str | None:
-        request = CommandRequest(type=type, id=command_id, stream_id=stream_id, data=data)
-        try:
-            outcome = await self.core.handler.handle(request, Caller(actor="automation"))
-        except InvalidCommand as error:
-            return str(error)
-        return None if outcome.outcome == "accepted" else f"{outcome.refusal}: {outcome.reason}"
+    async def give(
+        self, type: str, stream_id: str | None, data: bytes, command_id: str, behalf: Behalf = TESTER
+    ) -> str | None:
+        return await give(self.core, type, stream_id, data, command_id, behalf)
 
-    async def report(self, category: str, id: str, command: msgspec.Struct, command_id: str) -> str | None:
-        directive = Directive(id=command_id, category=category, stream_id=id, command=command)
-        [outcome] = await self.core.handler.direct([directive], Caller(actor="automation"))
-        return outcome.refusal
+    async def report(
+        self, category: str, id: str, command: msgspec.Struct, command_id: str, behalf: Behalf = TESTER
+    ) -> str | None:
+        return await report(self.core, category, id, command, command_id, behalf)
 
     async def command(self, type: str, id: str, data: Mapping[str, Any] | None = None) -> None:
         refused = await self.give(
@@ -77,7 +79,7 @@ class Automating:
     @asynccontextmanager
     async def running(self, report: Report | None = None) -> AsyncIterator[Automations]:
         """Ended without a goodbye, as by a kill."""
-        actions = Actions(self.core.aggregates, Blobs(self.core.connection), self.give, self.variables, notify)
+        actions = Actions(self.core.aggregates, Blobs(self.core.connection), self.give, self.variables, self.notify)
         automations = Automations(self.core.store, actions, report or self.report)
         task = asyncio.create_task(automations.run())
         try:

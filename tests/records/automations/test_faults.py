@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from domain.automation import DatabasePoller, FileWatcher, ProcessDocument, Register, Scheduler, SendAlert, Trigger
+from domain.automation import (
+    Action,
+    DatabasePoller,
+    FileWatcher,
+    GiveCommand,
+    InvokeAgent,
+    InvokeSkill,
+    ProcessDocument,
+    Register,
+    Scheduler,
+    SendAlert,
+    StartWorkflow,
+    Trigger,
+)
+from domain.event_trigger import EventTrigger, StateOf
 from records.automations.faults import automation_faults
 
 ALERT = (SendAlert("ALERTS", "{time}"),)
@@ -17,6 +31,9 @@ ALERT = (SendAlert("ALERTS", "{time}"),)
         Scheduler("0 0 29 2 *"),
         DatabasePoller("URL", "SELECT * FROM t WHERE id > nullif($1::text, '')::int ORDER BY id", "id"),
         FileWatcher("/in", "*.pdf"),
+        EventTrigger(("payment.failed", "deployment.*", "*")),
+        EventTrigger(("*.failed",), category="deployment", where="length(event.data.reason) > `3`"),
+        EventTrigger(("x",), "ci", "inbound", "state.a.name", {"a": StateOf("organization", "${event.data.id}")}),
     ],
 )
 def test_a_rule_that_can_be_carried_out_has_none(trigger: Trigger) -> None:
@@ -42,8 +59,56 @@ def test_all_are_named_at_once() -> None:
         (DatabasePoller("URL", "SELECT * FROM orders", "id"), "query: must have the one parameter $1"),
         (DatabasePoller("URL", "SELECT * FROM orders WHERE a > $1 AND b > $2", "id"), "query: must have the one"),
         (FileWatcher("/in", "post/*.pdf"), "pattern: is of names, not of paths"),
+        (EventTrigger(("automation.fired",)), "types: automation.fired sets nothing off"),
+        (EventTrigger(("command.*",)), "types: command.* sets nothing off"),
+        (EventTrigger(("inbound.received",)), "types: an event of another system goes by its own type"),
+        (EventTrigger(("*",), category="command"), "category: what happens to each command sets nothing off"),
+        (EventTrigger(("*",), category="paymnt"), "category: there is no 'paymnt'; known: "),
+        (
+            EventTrigger(("*.faild",), category="deployment"),
+            "types: no event of the category deployment is like *.faild",
+        ),
+        (EventTrigger(("*",), where="event.data["), "where: "),
+        (EventTrigger(("*",), where="size(event.data)"), "where: there is no function size"),
+        (EventTrigger(("*",), where="state.a.name"), "where: there is no 'state' here; known: event"),
+        (EventTrigger(("*",), where="amount > `7`"), "where: there is no 'amount' here; known: event"),
+        (EventTrigger(("*",), state={"a": StateOf("stack", "${event.data")}), "state a: there is no } to the ${"),
+        (EventTrigger(("*",), state={"a": StateOf("stack", "${state.b.id}")}), "state a: ${state.b.id}: there is no"),
+        (EventTrigger(("*",), state={"a": StateOf("stacks", "x")}), "state a: there is no category 'stacks'"),
     ],
 )
 def test_a_fault_says_what_to_mend(trigger: Trigger, says: str) -> None:
     [fault] = automation_faults(Register(trigger, ALERT))
     assert fault.startswith(says)
+
+
+@pytest.mark.parametrize(
+    ("trigger", "action", "says"),
+    [
+        (
+            FileWatcher("/in"),
+            StartWorkflow("review", input=["${row.id}"]),
+            "start_workflow: ${row.id}: there is no 'row'",
+        ),
+        (FileWatcher("/in"), InvokeSkill("sort", input={"a": "${file"}), "invoke_skill: there is no } to the ${"),
+        (
+            Scheduler("0 2 * * *"),
+            InvokeAgent("@sort", "at ${upper(time)}"),
+            "invoke_agent: ${upper(time)}: there is no",
+        ),
+        (
+            EventTrigger(("*",)),
+            SendAlert("ALERTS", "${evnt.type}"),
+            "send_alert: ${evnt.type}: there is no 'evnt' here",
+        ),
+        (EventTrigger(("*",)), GiveCommand("a.b", "${event..id}"), "give_command: "),
+    ],
+)
+def test_a_fault_of_a_template_says_what_to_mend(trigger: Trigger, action: Action, says: str) -> None:
+    [fault] = automation_faults(Register(trigger, (action,)))
+    assert fault.startswith(says)
+
+
+def test_what_older_rules_mean_by_a_dollar_is_left_alone() -> None:
+    """Only where an event occurs are there expressions in alerts and commands."""
+    assert automation_faults(Register(FileWatcher("/in"), (SendAlert("ALERTS", "it costs ${name"),))) == []

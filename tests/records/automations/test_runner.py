@@ -7,7 +7,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
-import msgspec
 import pytest
 
 from domain import automation
@@ -16,7 +15,7 @@ from eventstore.blobs import LARGEST, Blobs
 from eventstore.envelope import Context, StreamId, now
 from eventstore.store import StreamWrite
 from tests.records.automations.conftest import Receiver
-from tests.records.automations.platform import Automating
+from tests.records.automations.platform import Automating, until
 
 REGISTER_NAME = {"type": "give_command", "command": "organization.register", "data": {"name": "{name}"}}
 PROCESS = {"type": "process_document", "source": "scans"}
@@ -135,7 +134,7 @@ class TestOnce:
         await automating.command("automation.register", "scan", watching(place, PROCESS, REGISTER_NAME))
         reached = asyncio.Event()
 
-        async def never(category: str, id: str, command: msgspec.Struct, command_id: str) -> str | None:
+        async def never(*_: object) -> str | None:
             reached.set()
             await asyncio.Event().wait()
 
@@ -204,16 +203,39 @@ class TestARuleThatChanges:
     async def test_one_that_cannot_be_carried_out_disturbs_no_other(
         self, automating: Automating, place: Path, tmp_path: Path
     ) -> None:
-        """And is carried out as soon as it can be."""
+        """And is carried out as soon as it can be. Why it could not be, and that it can, is on the record once."""
         later = tmp_path / "later"
         await automating.command("automation.register", "early", watching(later, PROCESS))
         await automating.command("automation.register", "scan", watching(place, PROCESS))
         (place / "1").write_text("1")
         async with automating.running():
             await automating.has_fired("scan")
+            await until(lambda: _told(automating, "stumbled", 1))
             later.mkdir()
             (later / "2").write_text("2")
             await automating.has_fired("early")
+            await until(lambda: _told(automating, "recovered", 1))
+        [stumbled] = await automating.events("automation", "automation.stumbled")
+        assert stumbled.reason == f"FileNotFoundError: [Errno 2] No such file or directory: '{later}'"
+
+    async def test_what_keeps_it_from_being_carried_out_is_told_anew_when_it_is_something_else(
+        self, automating: Automating, place: Path
+    ) -> None:
+        """Nothing is told of one that is replaced by one that works, but that it does."""
+        trigger = {"type": "database_poller", "database": "NONE", "query": "SELECT $1", "cursor": "id", "every": 0.1}
+        await automating.command("automation.register", "poll", {"trigger": trigger, "actions": [PROCESS]})
+        async with automating.running():
+            await until(lambda: _told(automating, "stumbled", 1))
+            automating.variables["NONE"] = "no address"
+            await until(lambda: _told(automating, "stumbled", 2))
+            await automating.command("automation.register", "poll", watching(place, PROCESS))
+            (place / "1").write_text("1")
+            await automating.has_fired("poll")
+        assert [each.reason for each in await automating.events("automation", "automation.stumbled")] == [
+            "LookupError: the variable NONE is not set",
+            "LookupError: the variable NONE holds no URL of a database",
+        ]
+        assert await automating.events("automation", "automation.recovered") == []
 
 
 class TestMoments:
@@ -239,6 +261,10 @@ class TestMoments:
             await automating.has_fired("missed")
             await automating.has_fired("daily")
         assert await automating.fired("resumed") == []
+
+
+async def _told(automating: Automating, what: str, times: int) -> bool:
+    return len(await automating.events("automation", f"automation.{what}")) == times
 
 
 def _register_time() -> GiveCommand:

@@ -1,0 +1,100 @@
+"""Skills and workflow definitions as tools: `<skill>`, and `workflow.<definition>`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final, NamedTuple
+
+from mcp_types import CallToolResult, TextContent, Tool, ToolAnnotations
+
+WORKFLOW: Final = "workflow."
+_WRAPPED: Final = "input"
+"""The one argument of a tool whose skill takes something else than an object."""
+_LONGEST_TEXT: Final = 100_000
+
+
+class Offer(NamedTuple):
+    """A tool, and what is to be given to begin it: the command and its data but for the input."""
+
+    tool: Tool
+    command: str
+    data: dict[str, Any]
+    wrapped: bool
+
+
+def skill_offer(row: dict[str, Any]) -> Offer | None:
+    """None: no version of the skill may be asked now."""
+    offered = [each for each in row["versions"].values() if each["share"] and not each["retired"]]
+    if not offered:
+        return None
+    specification: dict[str, Any] = max(offered, key=lambda each: each["share"])["specification"]
+    schema, wrapped = _object_schema(specification.get("input", {}))
+    output, shapeless = _object_schema(specification.get("output", {}))
+    annotations = ToolAnnotations(read_only_hint=not specification.get("effects", True))
+    tool = Tool(
+        name=row["id"],
+        description=specification.get("description") or row["id"],
+        input_schema=schema,
+        output_schema=None if shapeless or not specification.get("output") else output,
+        annotations=annotations,
+    )
+    return Offer(tool, "workflow.invoke", {"skill": row["id"], "park": False}, wrapped)
+
+
+def workflow_offer(row: dict[str, Any]) -> Offer | None:
+    """None: it is withdrawn."""
+    if row["status"] == "withdrawn":
+        return None
+    definition = row["definition"]
+    schema, wrapped = _object_schema(definition.get("input", {}))
+    description = definition.get("description") or f"Runs the workflow {row['id']}"
+    tool = Tool(name=WORKFLOW + row["id"], description=description, input_schema=schema)
+    return Offer(tool, "workflow.start", {"definition": row["id"]}, wrapped)
+
+
+def input_of(offer: Offer, arguments: dict[str, Any]) -> Any:
+    return arguments.get(_WRAPPED) if offer.wrapped else arguments
+
+
+def result_of(run: dict[str, Any], output: Any) -> CallToolResult:
+    """What the run came to, with its id, by which everything about it is found."""
+    meta = {"run": run["id"], "status": run["status"], "cost": run.get("cost", 0.0)}
+    if run["status"] != "completed":
+        reason = run.get("reason") or run["status"]
+        return CallToolResult(content=[_text(f"{reason} (run {run['id']})")], is_error=True, _meta=meta)
+    structured = isinstance(output, dict)
+    return CallToolResult(
+        content=[_text(_written(output))], structured_content=output if structured else None, _meta=meta
+    )
+
+
+def failure(reason: str) -> CallToolResult:
+    return CallToolResult(content=[_text(reason)], is_error=True)
+
+
+def _text(text: str) -> TextContent:
+    return TextContent(text=text)
+
+
+def _written(output: Any) -> str:
+    text = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
+    return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "…"
+
+
+def _object_schema(schema: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """The schema with an object at its root, as tools have it, and whether it had to be wrapped for that."""
+    if not schema:
+        return {"type": "object"}, False
+    root, definitions = schema, schema.get("$defs", {})
+    name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
+    if name in definitions:
+        root = {**definitions[name], "$defs": definitions}
+    if root.get("type") == "object":
+        return root, False
+    wrapped = {key: value for key, value in schema.items() if key != "$defs"}
+    return {
+        "type": "object",
+        "properties": {_WRAPPED: wrapped},
+        "required": [_WRAPPED],
+        **({"$defs": definitions} if definitions else {}),
+    }, True

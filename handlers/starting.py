@@ -1,0 +1,160 @@
+"""Commands to runs of workflows, and the definitions of these: with everything looked up, and told to whoever works on
+the run.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any, Final
+
+import jsonschema
+
+from domain import skill, workflow, workflow_definition
+from domain.decider import Decider, Refusal
+from domain.wakeup import Ask, wakeup
+from domain.workflow_definition import Definition, Step
+from domain.workflow_faults import faults
+from domain.workflow_patterns import expanded
+from eventstore.envelope import now
+from handlers.parts import Load, Part
+from handlers.schema_faults import faults_of
+
+SAID = workflow.Approve | workflow.Reject | workflow.Cancel | workflow.Retry | workflow.GiveUp | workflow.ChildEnded
+"""To a run that is there."""
+
+_REMEMBERED: Final = 256
+_ALONE: Final = "call"
+"""The one step of a run of one skill alone."""
+
+
+async def started(id: str, command: workflow.Start, load: Load) -> list[Part] | Refusal:
+    """Of the version that is asked for, or the latest, with its patterns written out."""
+    if len(id) > workflow.LONGEST_ID:
+        return _too_long()
+    known = await load(workflow_definition.workflow_definition, command.definition)
+    definition = _chosen(command, known)
+    if isinstance(definition, Refusal):
+        return definition
+    wrong = _wrong_input(definition.input, command.input)
+    if wrong is not None:
+        return wrong
+    return [
+        Part(
+            workflow.workflow,
+            id,
+            workflow.Begin(
+                command.definition,
+                command.version or known.latest,
+                _prepared.steps(definition),
+                workflow.Value(command.input),
+                definition.output,
+                now() + timedelta(seconds=definition.timeout) if definition.timeout is not None else None,
+                command.context,
+                command.grants,
+                command.budget,
+            ),
+        )
+    ]
+
+
+def _chosen(command: workflow.Start, known: Any) -> Definition | Refusal:
+    if isinstance(known, workflow_definition.Unknown):
+        return Refusal("workflow_definition_not_found", f"there is no workflow definition {command.definition}")
+    if known.withdrawn:
+        return Refusal("workflow_definition_withdrawn", f"the workflow definition {command.definition} was withdrawn")
+    chosen = known.versions.get(command.version or known.latest)
+    if chosen is None:
+        return Refusal("version_not_found", f"{command.definition} has no version {command.version}")
+    return chosen
+
+
+async def invoked(id: str, command: workflow.Invoke, load: Load) -> list[Part] | Refusal:
+    """A run of one step."""
+    if len(id) > workflow.LONGEST_ID:
+        return _too_long()
+    known = await load(skill.skill, command.skill)
+    if isinstance(known, skill.Unknown):
+        return Refusal("skill_not_found", f"there is no skill {command.skill}")
+    if command.version is not None and command.version not in known.versions:
+        return Refusal("version_not_found", f"the skill {command.skill} has no version {command.version}")
+    if command.version is not None and known.versions[command.version].retired:
+        return Refusal("version_retired", f"version {command.version} of {command.skill} is retired")
+    wrong = _wrong_input_of(known, command)
+    if wrong is not None:
+        return wrong
+    step = Step(
+        skill=command.skill,
+        version=command.version,
+        timeout=command.timeout,
+        retry=command.retry,
+        on_failure="park" if command.park else "fail",
+    )
+    given = workflow.Value(command.input)
+    begin = workflow.Begin("", 0, {_ALONE: step}, given, None, None, command.context, command.grants, command.budget)
+    return [Part(workflow.workflow, id, begin)]
+
+
+def _wrong_input_of(known: skill.Known, command: workflow.Invoke) -> Refusal | None:
+    """By the version that is asked for; without one by that which has all the traffic, if one has."""
+    shares = known.routable()
+    version = command.version or (next(iter(shares)) if len(shares) == 1 else None)
+    return _wrong_input(known.versions[version].specification.input, command.input) if version is not None else None
+
+
+def said(decider: Decider[Any, Any, Any], id: str, command: SAID) -> list[Part]:
+    """With a sign to whoever works on the run, in the same write."""
+    return [Part(decider, id, command), Part(wakeup, id, Ask())]
+
+
+def unsound_definition(command: workflow_definition.Publish) -> Refusal | None:
+    found = faults(command.definition)
+    told = "; ".join(f"{fault.where or '/'}: {fault.what}" for fault in found)
+    return Refusal("definition_invalid", told) if found else None
+
+
+def _too_long() -> Refusal:
+    most = workflow.LONGEST_ID
+    return Refusal("id_too_long", f"the id of a run has at most {most} characters: others grow from it")
+
+
+def _wrong_input(schema: dict[str, Any], given: Any) -> Refusal | None:
+    """With every fault."""
+    if not schema:
+        return None
+    errors: Iterator[Any] = _prepared.validator(schema).iter_errors(given)  # pyright: ignore[reportUnknownMemberType]
+    found = [fault for error in errors for fault in faults_of(error)]
+    told = [f"/input{fault.where.removeprefix('/data')}: {fault.what}" for fault in found]
+    return Refusal("input_invalid", "; ".join(sorted(told))) if told else None
+
+
+class _Prepared:
+    """What is made of definitions and schemas, once for each. They are told apart by identity: what was published is
+    never changed, and is kept at hand as one object for as long as it is hot."""
+
+    def __init__(self) -> None:
+        self._steps: OrderedDict[int, tuple[Definition, dict[str, Step]]] = OrderedDict()
+        self._validators: OrderedDict[int, tuple[dict[str, Any], jsonschema.Draft202012Validator]] = OrderedDict()
+
+    def steps(self, definition: Definition) -> dict[str, Step]:
+        known = self._steps.get(id(definition))
+        if known is None or known[0] is not definition:
+            known = self._steps[id(definition)] = definition, dict(expanded(definition))
+            _trim(self._steps)
+        return known[1]
+
+    def validator(self, schema: dict[str, Any]) -> jsonschema.Draft202012Validator:
+        known = self._validators.get(id(schema))
+        if known is None or known[0] is not schema:
+            known = self._validators[id(schema)] = schema, jsonschema.Draft202012Validator(schema)
+            _trim(self._validators)
+        return known[1]
+
+
+def _trim(remembered: OrderedDict[int, Any]) -> None:
+    if len(remembered) > _REMEMBERED:
+        remembered.popitem(last=False)
+
+
+_prepared = _Prepared()

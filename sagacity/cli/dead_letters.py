@@ -1,0 +1,93 @@
+"""`sagacity workflows retry|dead-letters`: calls that have failed for good, and wait for a person."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import msgspec
+
+from sagacity.cli import UserError
+from sagacity.cli.changing import change, items
+from sagacity.cli.connecting import ApiPlace, api_options, open_api, run
+from sagacity.cli.output import cell, json_option, print_json, print_table
+from sagacity.cli.sources import limit_option
+
+
+@click.command()
+@click.argument("id")
+@click.option("--call", metavar="ID", help="Only this one; else all that are parked.")
+@json_option
+@api_options
+@click.pass_context
+def retry(context: click.Context, *, target: ApiPlace, id: str, call: str | None, as_json: bool) -> None:
+    """Try the parked calls of a run again, with all their attempts.
+
+    Example:
+
+        sagacity workflows retry review-1
+    """
+    context.exit(change(target, "workflow.retry", id, {} if call is None else {"call": call}, as_json))
+
+
+@click.command("dead-letters")
+@click.option("--skill", metavar="NAME", help="Only those of this skill.")
+@click.option("--run", "of", metavar="ID", help="Only those of this run.")
+@click.option("--retry-all", is_flag=True, help="Try them all again instead, with all their attempts.")
+@limit_option
+@json_option
+@api_options
+@click.pass_context
+def dead_letters(
+    context: click.Context,
+    *,
+    target: ApiPlace,
+    skill: str | None,
+    of: str | None,
+    retry_all: bool,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """The calls that have failed for good, of all runs.
+
+    Exits 0, or 1 when one of them could not be tried again. Examples:
+
+    \b
+        sagacity workflows dead-letters --skill code_review
+        sagacity workflows dead-letters --retry-all
+    """
+    if retry_all:
+        context.exit(_retry_all(target, skill, of, as_json))
+    found = run(items(target, "/api/v1/invocations", status="parked", skill=skill, run=of, limit=limit))
+    if as_json:
+        return print_json(found)
+    columns = ("id", "run", "step", "skill", "attempts", "requested_at", "reason")
+    print_table(columns, [[cell(row[column]) for column in columns] for row in found])
+
+
+def _retry_all(target: ApiPlace, skill: str | None, of: str | None, as_json: bool) -> int:
+    """The exit status."""
+    chosen = {name: value for name, value in (("skill", skill), ("run", of)) if value is not None} or {"all": True}
+    outcomes = run(_retried(target, chosen))
+    if as_json:
+        print_json(outcomes)
+    else:
+        rows = [(each["run"], ", ".join(each["calls"]), each["outcome"], cell(each.get("reason"))) for each in outcomes]
+        print_table(("run", "calls", "outcome", "reason"), rows)
+    return 0 if all(each["outcome"] == "accepted" for each in outcomes) else 1
+
+
+async def _retried(target: ApiPlace, chosen: dict[str, Any]) -> list[Any]:
+    """Request by request, as long as there is progress and more."""
+    outcomes: list[Any] = []
+    async with open_api(target) as api:
+        while True:
+            answer = await api.post("/api/v1/invocations/retry", msgspec.json.encode(chosen))
+            outcomes += answer["items"]
+            if not answer["left"]:
+                return outcomes
+            accepted = [each for each in answer["items"] if each["outcome"] == "accepted"]
+            if not accepted:
+                raise UserError("none of these could be tried again")
+            last = max(each["position"] for each in accepted)
+            await api.get("/api/v1/workflows", limit=1, min_position=last, wait=30)

@@ -1,0 +1,137 @@
+"""`sagacity worker`: offer the skills of Python modules, until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sagacity.cli import UserError
+
+if TYPE_CHECKING:
+    from domain.skill import Isolation
+    from skills.skill import Skill
+    from skills.worker import Worker
+
+
+@click.command()
+@click.argument("modules", nargs=-1, required=True, metavar="MODULE...")
+@click.option("--nats", "--nats-url", "--url", "nats_url", metavar="URL", help="NATS servers, comma-separated.")
+@click.option("--data", metavar="DIR", help="Data directory of a running platform, instead of --nats (.sagacity).")
+@click.option("--actor", metavar="NAME", help="Who registers the skills ($USER).")
+@click.option("--name", metavar="NAME", help="Of this worker; made of host and process when missing.")
+@click.option("--concurrency", type=click.IntRange(1, 1_000), default=10, show_default=True, help="Of each skill.")
+@click.option("--no-register", is_flag=True, help="The platform knows these skills.")
+@click.option("--unenforced", is_flag=True, help="Run isolated skills even where a limit cannot be kept here.")
+@click.option("--untrusted", is_flag=True, help="Import the modules in isolation only, and isolate every call.")
+@click.option("--may-use-network", is_flag=True, help="With --untrusted: if the skill asks for it.")
+@click.option("--may-read", multiple=True, metavar="DIR", help="With --untrusted: if the skill asks for it.")
+@click.option("--may-write", multiple=True, metavar="DIR", help="With --untrusted: if the skill asks for it.")
+def worker(
+    *,
+    modules: tuple[str, ...],
+    nats_url: str | None,
+    data: str | None,
+    actor: str | None,
+    name: str | None,
+    concurrency: int,
+    no_register: bool,
+    unenforced: bool,
+    untrusted: bool,
+    may_use_network: bool,
+    may_read: tuple[str, ...],
+    may_write: tuple[str, ...],
+) -> None:
+    """Register the skills of each MODULE and carry out their calls, until Ctrl-C.
+
+    Modules are found from this directory. Example:
+
+        sagacity worker my_skills --nats nats://127.0.0.1:4222
+    """
+    from domain.skill import Isolation
+    from sagacity.cli.connecting import ApiPlace, LogPlace, actor_of
+    from sagacity.cli.event_log import run, server_url
+    from skills.worker import Worker
+
+    sys.path.insert(0, os.getcwd())
+    url = server_url(LogPlace(nats_url, data))
+    may = None
+    if untrusted:
+        may = Isolation(cpu=86_400, memory=2**40, network=may_use_network, read=may_read, write=may_write)
+    elif may_use_network or may_read or may_write:
+        raise UserError("--may-use-network, --may-read and --may-write go with --untrusted")
+    skills = run(_described(modules, may)) if may else _imported(modules)
+    try:
+        one = Worker(skills, url, concurrency=concurrency, name=name, unenforced=unenforced)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    run(_serve(one, url, None if no_register else actor_of(ApiPlace(None, None, actor), os.environ)))
+
+
+def _imported(modules: tuple[str, ...]) -> list[Skill[Any, Any]]:
+    """Raises UserError with every module that cannot be used."""
+    from skills.skill import skills_of
+
+    found: list[Skill[Any, Any]] = []
+    faults: list[str] = []
+    for name in modules:
+        try:
+            offered = skills_of(import_module(name))
+        except Exception as error:
+            faults.append(f"{name} cannot be imported: {type(error).__name__}: {error}")
+            continue
+        found += offered
+        if not offered:
+            faults.append(f"{name} offers no skill: mark functions with @skill(...)")
+    if faults:
+        raise UserError("; ".join(faults))
+    return found
+
+
+async def _described(modules: tuple[str, ...], may: Isolation) -> tuple[Skill[Any, Any], ...]:
+    from skills.isolation.describing import NotDescribed, untrusted
+
+    try:
+        return await untrusted(modules, may)
+    except NotDescribed as error:
+        raise UserError(str(error)) from error
+
+
+async def _serve(one: Worker, url: str, registered_by: str | None) -> None:
+    from eventstore.connection import connect_to
+    from eventstore.tasks import end_tasks
+    from sagacity.cli.stopping import until_stopped
+    from skills.registering import NotRegistered, register
+
+    async def work(stop: asyncio.Event) -> None:
+        if registered_by is not None:
+            connection = await connect_to(url, name="sagacity-cli", patience=5.0)
+            try:
+                await register(connection, one.skills, actor=registered_by)
+            except NotRegistered as error:
+                raise UserError(str(error)) from error
+            finally:
+                await connection.close()
+        announcing = asyncio.create_task(_announce(one))
+        try:
+            await one.run(stop)
+        finally:
+            await end_tasks(announcing)
+
+    await until_stopped(work)
+
+
+async def _announce(one: Worker) -> None:
+    from skills.isolation.confining import unenforced
+
+    await one.ready.wait()
+    for each in one.skills:
+        isolation = each.specification.isolation
+        missing = unenforced(isolation) if isolation is not None else ()
+        note = f" (not enforced here: {'; '.join(missing)})" if missing else ""
+        click.echo(f"{each.name} {each.specification.version}: {each.runs}{note}")
+    click.echo(f"{one.name} takes calls; Ctrl-C ends it")

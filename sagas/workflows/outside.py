@@ -1,0 +1,162 @@
+"""What a run wants of others, once it is on the record: calls given to the queues of their skills, sub-workflows begun
+and called off, its own end told to the run that asked for it, circuits opened and closed.
+
+Everything here may be done twice: each has an id of its own, under which it counts once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from domain import skill, workflow
+from domain.workflow import Call, ChildEnded, Ended, Parent, Running
+from domain.workflow_course import CallFailed
+from domain.workflow_patterns import expanded
+from eventstore.envelope import StreamId
+from eventstore.errors import LogUnavailable, WriteTooLarge
+from sagas.workflows.attempts import work_of
+from sagas.workflows.means import Means, Origin
+from sagas.workflows.values import ValueLost
+
+log = logging.getLogger(__name__)
+
+_REASON = 1_000
+
+
+class Outside:
+    """Of one run."""
+
+    def __init__(self, means: Means, run: str) -> None:
+        self._means = means
+        self._run = run
+
+    async def hand_over(self, id: str, call: Call, state: Running, origin: Origin) -> CallFailed | None:
+        """A call to whoever does it, unless it was given to them before; why it cannot be made, if so.
+
+        Raises LogUnavailable."""
+        if self._means.told.get((id, call.attempt)):
+            return None
+        try:
+            given = await self._means.values.get(call.input)
+            if call.kind == "workflow":
+                wrong = await self._begin(id, call, given, state, origin)
+            else:
+                wrong = await self._queue(id, call, given, state, origin)
+        except (ValueLost, WriteTooLarge) as error:
+            wrong = CallFailed(id, call.attempt, "error", str(error)[:_REASON], retryable=False)
+        if wrong is None:
+            self._means.told.put((id, call.attempt), True)
+        return wrong
+
+    async def _queue(self, id: str, call: Call, given: Any, state: Running, origin: Origin) -> CallFailed | None:
+        specification = self._means.known.specification(call.skill, call.version)
+        faults = self._means.checks.faults(specification.input, given) if specification is not None else []
+        if faults:
+            return _invalid(id, call, faults)
+        await self._means.queue.put(work_of(self._run, id, call, state, origin))
+        return None
+
+    async def _begin(self, id: str, call: Call, given: Any, state: Running, origin: Origin) -> CallFailed | None:
+        """The run of a sub-workflow, which has the id of the call."""
+        known = self._means.known.definitions.states.get(call.skill)
+        definition = known.versions.get(int(call.version)) if known is not None else None
+        if definition is None:
+            reason = f"there is no version {call.version} of a workflow {call.skill}"
+            return CallFailed(id, call.attempt, "refused", reason, retryable=False)
+        faults = self._means.checks.faults(definition.input, given)
+        if faults:
+            return _invalid(id, call, faults)
+        until = self._means.clock() + timedelta(seconds=definition.timeout) if definition.timeout else None
+        begin = workflow.Begin(
+            call.skill,
+            int(call.version),
+            dict(expanded(definition)),
+            call.input,
+            definition.output,
+            until,
+            state.context,
+            state.grants,
+            _left(state),
+            Parent(self._run, id),
+        )
+        refused = await self._means.tell(workflow.workflow.category, id, begin, f"{id}-begin", origin, as_origin=True)
+        if refused is not None:
+            return CallFailed(id, call.attempt, "refused", refused[:_REASON], retryable=False)
+        return None
+
+    async def tell_parent(self, state: Ended, origin: Origin) -> None:
+        """Raises LogUnavailable."""
+        if state.parent is None:
+            return
+        ended = ChildEnded(state.parent.call, state.outcome, state.output, state.reason, state.cost)
+        category = workflow.workflow.category
+        refused = await self._means.tell(category, state.parent.run, ended, f"{self._run}-ended", origin)
+        if refused is not None:
+            log.info("run %s is not waited for any more by %s: %s", self._run, state.parent.run, refused)
+
+    async def call_off(self, calls: Iterable[str], origin: Origin) -> None:
+        """Sub-workflows that nobody waits for any more. Raises LogUnavailable."""
+        for id in calls:
+            cancel = workflow.Cancel(f"the run {self._run} does not wait for it any more")
+            await self._means.tell(workflow.workflow.category, id, cancel, f"{id}-cancel", origin)
+
+    async def left_behind(self, state: workflow.State) -> list[str]:
+        """The calls of all sub-workflows that were given up, read from the log: a crash may have come between that and
+        telling them. Raises LogUnavailable."""
+        if isinstance(state, Running) and all(call.kind == "skill" for call in state.calls.values()):
+            return []
+        asked: dict[str, Call] = {}
+        given_up: list[str] = []
+        after: workflow.State = workflow.NotStarted()
+        for event in await self._means.store.load(StreamId(workflow.workflow.category, self._run), latest=True):
+            data = self._means.store.decode(event)
+            after = workflow.evolve(after, data)
+            asked = after.calls if isinstance(after, Running) else asked
+            given_up += given_up_in([data], asked)
+        return given_up
+
+    async def tell_skills(self, events: Sequence[workflow.Event], calls: Mapping[str, Call], origin: Origin) -> None:
+        """What came of calls, where it opens or closes a circuit. What is not told now is told by the next failure."""
+        now = self._means.clock()
+        known = self._means.known.skills.states
+        for name, command in self._means.circuits.heard(events, calls, known, now):
+            try:
+                id = _circuit_id(name, command, known[name])
+                await self._means.tell(skill.skill.category, name, command, id, origin)
+            except (LogUnavailable, WriteTooLarge) as error:
+                log.warning("the circuit of %s is not on the record: %s", name, error)
+
+
+def given_up_in(events: Iterable[workflow.Event], calls: Mapping[str, Call]) -> list[str]:
+    """Sub-workflows."""
+    return [
+        event.call
+        for event in events
+        if isinstance(event, workflow.CallCancelled) or (isinstance(event, workflow.Failed) and event.kind == "timeout")
+        if (call := calls.get(event.call)) is not None and call.kind == "workflow"
+    ]
+
+
+def _invalid(id: str, call: Call, faults: Sequence[str]) -> CallFailed:
+    reason = f"the input is not what {call.skill} takes: {'; '.join(faults)}"[:_REASON]
+    return CallFailed(id, call.attempt, "invalid", reason, retryable=False)
+
+
+def _left(state: Running) -> float | None:
+    """Of the budget."""
+    return None if state.budget is None else max(0.0, state.budget - state.cost)
+
+
+def _circuit_id(name: str, command: skill.OpenCircuit | skill.CloseCircuit, known: skill.Known) -> str:
+    """The same for the same opening, and for the same closing of an opening, whoever sees it."""
+    match command:
+        case skill.OpenCircuit(version, _, until):
+            what = f"open {version} {until.isoformat()}"
+        case skill.CloseCircuit(version):
+            opened = known.versions[version].open_until
+            what = f"close {version} {opened.isoformat() if opened is not None else ''}"
+    return f"circuit-{hashlib.sha256(f'{name} {what}'.encode()).hexdigest()[:32]}"

@@ -1,0 +1,308 @@
+"""`sagacity skills|workflows` on a platform whose runs nobody works on: what happens to them is told to its log."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import httpx
+import pytest
+from rich.text import Text
+
+from domain import workflow
+from domain.workflow import Started, Value
+from sagacity.cli.workflow_following import end_of
+from sagacity.cli.workflow_lines import run_line
+from sagacity.wiring import open_core
+from tests.api.calls import fresh
+from tests.cli.conftest import Platform, Ran, Sagacity
+from tests.projections.workflow_stories import BEGAN, agreed, failed, planned, requested, started, succeeded, tell
+
+NOBODY = ("--url", "http://127.0.0.1:9")  # the discard port: nothing listens there
+DEFINITION = """
+description: Plans, asks and ships
+steps:
+  plan: {skill: planner}
+  agree: {needs: [plan], approval: {question: "All right?"}}
+"""
+
+
+class Run:
+    """The command line, pointed at the platform, and its log."""
+
+    def __init__(self, sagacity: Sagacity, platform: Platform) -> None:
+        self._sagacity = sagacity
+        self._platform = platform
+
+    def __call__(self, *arguments: object) -> Ran:
+        return self._sagacity(*arguments, "--url", self._platform.url)
+
+    def json(self, *arguments: object) -> Any:
+        ran = self(*arguments, "--json")
+        assert ran.status == 0, ran
+        return json.loads(ran.out)
+
+    def tell(self, id: str, *events: workflow.Event) -> None:
+        """And the read models know it."""
+        position = asyncio.run(self._told(id, *events))
+        known = httpx.get(f"{self._platform.url}/api/v1/workflows", params={"min_position": position, "wait": 20})
+        assert known.status_code == 200, known.text
+
+    async def _told(self, id: str, *events: workflow.Event) -> int:
+        async with open_core(self._platform.nats_url) as core:
+            return await tell(core, "workflow", id, *events)
+
+
+@pytest.fixture
+def run(sagacity: Sagacity, platform: Platform) -> Run:
+    return Run(sagacity, platform)
+
+
+def write(name: str, text: str) -> str:
+    Path(name).write_text(text)
+    return name
+
+
+# --- skills --------------------------------------------------------------------------------------------------------
+
+
+def test_skills_are_registered_routed_shown_and_retired(run: Run) -> None:
+    name = fresh("skill")
+    first = write(f"{name}.yaml", 'version: "1"\ndescription: Reads code\ncapabilities: [code]\n')
+    assert run("skills", "register", first).text.startswith(f"accepted: skill/{name}, version 2")
+    second = write("second.json", '{"version": "2", "capabilities": ["code", "latin"]}')
+    assert run("skills", "register", second, "--id", name).status == 0
+    assert run("skills", "route", name, "1=3", "2=1").status == 0
+    assert name in [row["id"] for row in run.json("skills", "list", "--capability", "latin")]
+    assert run.json("skills", "list", "--capability", "latin", "--text", "nonsense") == []
+    shown = run("skills", "show", name).text
+    assert shown.startswith(f"{name}: offered, 0 workers, 0 calls, never asked\nReads code\n")
+    assert "1\t75.0 %\toffered\t60 s\t\n2\t25.0 %\toffered" in shown
+    assert run("skills", "retire", name, "2", "--reason", "too slow").status == 0
+    assert "2\t0.0 %\tretired" in run("skills", "show", name).text
+    assert run.json("skills", "workers", name)["items"] == []
+    refused = run("skills", "route", name, "2=1")
+    assert (refused.status, refused.text.split(":")[1]) == (1, " version_retired")
+
+
+def test_figures_are_told_in_sum_and_by_day(run: Run) -> None:
+    name, id = fresh("skill"), fresh("r")
+    run("skills", "register", write("s.json", '{"version": "1"}'), "--id", name)
+    calls = requested(id, 1, "plan", name), requested(id, 2, "plan", name)
+    run.tell(id, started(), *calls, succeeded(id, 1, seconds=2.0, cost=0.5), failed(id, 2))
+    header, total, day = run("skills", "figures", name).text.splitlines()
+    assert header.split("\t")[:6] == ["day", "version", "definition", "step", "calls", "succeeded"]
+    assert total.split("\t") == ["all", "", "", "", "2", "1", "1", "0", "2", "2", "0.5"]
+    assert day.split("\t")[1:6] == ["1", "release", "plan", "2", "1"]
+    assert run.json("skills", "figures", name, "--step", "ship")["total"]["calls"] == 0
+
+
+# --- definitions and runs ------------------------------------------------------------------------------------------
+
+
+def test_a_definition_is_published_and_started(run: Run) -> None:
+    name = fresh("wf")
+    published = run("workflows", "publish", write(f"{name}.yaml", DEFINITION))
+    assert published.text.startswith(f"accepted: workflow_definition/{name}, version 1")
+    assert name in [row["id"] for row in run.json("workflows", "definitions", "--skill", "planner")]
+    table = run("workflows", "graph", name, "--definition").text.splitlines()
+    assert table[1:] == ["plan\tskill\tdefined\tplanner\t", "agree\tapproval\tdefined\t\tplan"]
+    id = fresh("r")
+    begun = run("workflows", "start", name, "--input", '{"of": "shop"}', "--id", id)
+    assert begun.text.startswith(f"accepted: workflow/{id}, version 1")
+    assert run.json("workflows", "show", id)["input"] == {"inline": {"of": "shop"}}
+    write("input.json", "[1]")
+    made = run.json("workflows", "start", name, "--input", "@input.json")["stream"]["id"]
+    listed = run.json("workflows", "list", "--definition", name, "--status", "running")
+    assert {row["id"] for row in listed} == {id, made}
+    refused = run("workflows", "start", fresh("nobody"))
+    assert (refused.status, refused.text.split(":")[1]) == (1, " workflow_definition_not_found")
+
+
+def test_a_question_is_answered_from_the_command_line(run: Run) -> None:
+    id = fresh("r")
+    run.tell(id, *agreed(id)[:-2])
+    shown = run("workflows", "show", id).text
+    assert shown.startswith(f"{id}: release 1, waiting, cost 1.25\nwaits for an answer to agree: All right?\n")
+    assert run("workflows", "approve", id, "--note", "fine").status == 0
+    assert run.json("workflows", "show", id)["steps"]["agree"]["reason"] == "fine"
+    again = run("workflows", "approve", id)
+    assert (again.status, again.errors) == (2, f"sagacity: {id} asks nothing at the moment\n")
+    assert run("workflows", "reject", id, "agree").status == 1, "it is answered already"
+    assert run("workflows", "cancel", id, "--reason", "a mistake").status == 0
+    assert run.json("workflows", "show", id)["cancelling"] is True
+
+
+def test_a_graph_is_printed_as_a_flowchart(run: Run) -> None:
+    id = fresh("r")
+    run.tell(id, *planned(id))
+    chart = run("workflows", "graph", id, "--mermaid").text
+    assert chart.startswith("flowchart TD\n")
+    assert 'n0["plan<br/>planner<br/>succeeded · 0.5 s"]:::succeeded' in chart
+    assert run.json("workflows", "graph", id)["nodes"][1]["items"] == 2
+
+
+def test_dead_letters_are_listed_and_retried(run: Run) -> None:
+    id, of = fresh("r"), fresh("skill")
+    asked = requested(id, 1, "plan", of), requested(id, 2, "ship", of)
+    broken = failed(id, 1, "no\nanswer"), failed(id, 2)
+    run.tell(id, started(), *asked, *broken, workflow.Parked(f"{id}-1", "no"), workflow.Parked(f"{id}-2", "no"))
+    assert [row["id"] for row in run.json("workflows", "dead-letters", "--skill", of)] == [f"{id}-2", f"{id}-1"]
+    assert run("workflows", "retry", id, "--call", f"{id}-1").status == 0
+    assert run("workflows", "retry", id, "--call", f"{id}-1").status == 1, "it is not parked any more"
+    position = run.json("workflows", "show", id)["position"]
+    assert position > 0
+    retried = run("workflows", "dead-letters", "--run", id, "--retry-all")
+    assert (retried.status, retried.text.splitlines()[1:]) == (0, [f"{id}\t{id}-2\taccepted\t"])
+
+
+# --- following -----------------------------------------------------------------------------------------------------
+
+
+def later(work: Callable[[], None]) -> threading.Thread:
+    """While the command line follows."""
+
+    def wait_a_little() -> None:
+        time.sleep(0.5)
+        work()
+
+    thread = threading.Thread(target=wait_a_little)
+    thread.start()
+    return thread
+
+
+def test_a_run_is_followed_to_its_end(run: Run) -> None:
+    id = fresh("r")
+    run.tell(id, *agreed(id)[:-2])
+    ends = *agreed(id)[-2:], succeeded(id, 9, seconds=1.5), workflow.Completed(Value(1), 2.0)
+    telling = later(lambda: run.tell(id, *ends))
+    followed = run("workflows", "follow", id)
+    telling.join()
+    assert followed.status == 0
+    lines = [line[21:] for line in followed.text.splitlines()]
+    assert lines[0] == "started: release 1, 4 steps"
+    assert f"plan: planner 1 is asked ({id}-1)" in lines
+    assert f"check 1: checker 1 is asked ({id}-3)" in lines
+    assert "agree asks, by 2026-03-03 09:00: All right?" in lines
+    assert lines[-4:] == [
+        "agree is approved: looks good",
+        f"ship: shipper 1 is asked ({id}-9)",
+        f"{id}-9 has succeeded in 1.5 s",
+        "completed, cost 2",
+    ]
+
+
+def test_following_ends_where_a_person_has_to_deal_with_a_call(run: Run) -> None:
+    id = fresh("r")
+    parked = requested(id, 1, "ship", "shipper"), failed(id, 1), workflow.Parked(f"{id}-1", "broken")
+    run.tell(id, started(), *parked)
+    followed = run("workflows", "follow", id, "--json")
+    assert followed.status == 1
+    assert [json.loads(line)["type"] for line in followed.out.splitlines()][-1] == "workflow.parked"
+
+
+def test_a_run_is_started_and_followed_at_once(run: Run) -> None:
+    name, id = fresh("wf"), fresh("r")
+    run("workflows", "publish", write(f"{name}.yaml", DEFINITION))
+    telling = later(lambda: run.tell(id, requested(id, 1, "plan", "planner"), failed(id, 1), workflow.RunFailed("no")))
+    followed = run("workflows", "start", name, "--id", id, "--follow")
+    telling.join()
+    assert followed.status == 1
+    assert followed.text.splitlines()[-1].endswith("failed: no")
+    assert run("workflows", "follow", fresh("nobody")).status == 2
+
+
+def test_every_event_of_a_run_can_be_told_in_one_line() -> None:
+    """Whatever markup or line breaks there are in what people and workers say."""
+    odd = "[red]x[/red] [/]"
+    told = [
+        *agreed("r"),
+        failed("r", 9, odd, retry_at=BEGAN),
+        workflow.Reattempted("r-9", 2, "1", BEGAN),
+        workflow.Progressed("r-9", 1, 0.5, odd),
+        workflow.Parked("r-9", odd),
+        workflow.Retried("r-9"),
+        workflow.GivenUp("r-9", odd),
+        workflow.CallCancelled("r-9", odd),
+        workflow.StepSkipped("ship", odd),
+        workflow.Chosen("ship", 1, {"a": 0.5}, "a", odd),
+        workflow.Rejected("agree", odd, by_default=True),
+        workflow.StepFailed("ship", odd),
+        workflow.Revised("ship", "plan", ("plan",), 2, Value(odd)),
+        workflow.CancelAsked(odd),
+        workflow.CompensationStarted(odd, "failed"),
+        requested("r", 10, "check", "unchecker", undo="r-2"),
+        workflow.RunFailed(odd, 1),
+        workflow.Cancelled(odd, 1),
+        workflow.Completed(Value(odd[:0])),
+        workflow.Leased("r-9", 1, "w"),
+        Started("", 0, {}, Value()),
+    ]
+    for event in told:
+        line = Text.from_markup(run_line(event)).plain
+        assert (odd in line) == (odd in repr(event) and not isinstance(event, workflow.Revised)), event
+        assert "\n" not in line
+    assert {type(event) for event in told} == set(get_args(workflow.Event))
+
+
+def test_a_run_that_waits_for_the_clock_is_not_at_its_end() -> None:
+    state = workflow.workflow.fold([*agreed("r")[:-2]])
+    assert end_of(state) is None
+    parked = requested("r", 8, "ship", "shipper"), failed("r", 8), workflow.Parked("r-8", "x")
+    assert end_of(workflow.workflow.fold(parked, state)) is None, "a person may still answer"
+    assert end_of(workflow.workflow.fold([workflow.Approved("agree"), *parked], state)) == "paused"
+
+
+# --- called wrongly ------------------------------------------------------------------------------------------------
+
+BAD_CALLS = {
+    "no JSON": (["workflows", "start", "w", "--input", "{"], "--input: is no JSON"),
+    "no file": (["workflows", "publish", "none.yaml"], "none.yaml cannot be read: No such file"),
+    "no YAML": (["workflows", "publish", "broken.yaml"], "broken.yaml: is no YAML"),
+    "no version": (["workflows", "start", "w", "--version", "0"], "0 is not in the range"),
+    "every fault of shares": (
+        ["skills", "route", "s", "1", "2=x", "3=1", "3=2"],
+        "'1' is no VERSION=WEIGHT such as 2=1; '2=x' is no VERSION=WEIGHT such as 2=1; 3 is given twice",
+    ),
+    "no shares": (["skills", "route", "s"], "Missing argument"),
+    "no such status": (["skills", "list", "--status", "gone"], "'gone' is not one of"),
+    "nobody there": (["workflows", "list"], "nothing answers at http://127.0.0.1:9"),
+    "nobody to retry": (["workflows", "dead-letters", "--retry-all"], "nothing answers at http://127.0.0.1:9"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "says"), BAD_CALLS.values(), ids=BAD_CALLS)
+def test_a_bad_call_is_one_line(sagacity: Sagacity, arguments: list[str], says: str) -> None:
+    write("broken.yaml", "steps: {a: {")
+    called = sagacity(*arguments, *NOBODY)
+    assert (called.status, called.out) == (2, b"")
+    assert called.errors.startswith("sagacity: ")
+    assert called.errors.count("\n") == 1
+    assert says in called.errors
+
+
+def test_every_fault_of_a_definition_is_named(run: Run) -> None:
+    called = run("workflows", "publish", write("w.json", '{"steps": {"A b": {}}, "nonsense": 1, "timeout": -1}'))
+    assert (called.status, called.errors.count("\n")) == (2, 1)
+    for what in ("A b", "nonsense", "/data/definition/timeout"):
+        assert what in called.errors
+
+
+COMMANDS = (
+    *(f"skills {name}" for name in ("list", "show", "register", "retire", "route", "workers", "figures")),
+    *(f"workflows {name}" for name in ("definitions", "publish", "start", "follow", "list", "show", "graph")),
+    *(f"workflows {name}" for name in ("approve", "reject", "cancel", "retry", "dead-letters")),
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_an_example(sagacity: Sagacity, command: str) -> None:
+    shown = sagacity(*command.split(), "--help")
+    assert shown.status == 0
+    assert "Example" in shown.text
+    assert f"sagacity {command}" in shown.text

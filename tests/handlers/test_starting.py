@@ -1,0 +1,115 @@
+"""Starting runs: with everything looked up; and what is said to runs reaches whoever works on them."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from domain import skill, workflow, workflow_definition
+from domain.decider import Refusal
+from domain.wakeup import Ask, wakeup
+from domain.workflow import Begin, Grants, Value
+from domain.workflow_definition import Chain, Definition, SkillCall, Step
+from handlers.resolve import Part, resolve
+
+NUMBER = {"type": "object", "properties": {"n": {"type": "integer"}, "m": {"type": "integer"}}, "required": ["n"]}
+first = Definition({"s": Step(skill="double")}, input=NUMBER)
+second = Definition({"s": Step(chain=Chain((SkillCall("double"), SkillCall("add"))))}, timeout=60.0, output="${input}")
+states = {
+    "flow": (workflow_definition.Published(1, first), workflow_definition.Published(2, second)),
+    "gone": (workflow_definition.Published(1, first), workflow_definition.Withdrawn("")),
+    "double": (
+        skill.Registered(skill.Specification("1", input=NUMBER)),
+        skill.Routed({"1": 1}),
+        skill.Registered(skill.Specification("0")),
+        skill.Retired("0", "old"),
+    ),
+}
+
+
+async def resolved(command, id="run", decider=workflow.workflow):
+    async def load(decider, id):
+        return decider.fold(states.get(id, ()))
+
+    return await resolve(decider, id, command, load)
+
+
+async def test_a_run_begins_with_the_version_that_is_asked_for():
+    (part,) = await resolved(workflow.Start("flow", 1, {"n": 1}, {"locale": "de"}, Grants(network=False), 5.0))
+    steps = {"s": Step(skill="double")}
+    begin = Begin("flow", 1, steps, Value({"n": 1}), None, None, {"locale": "de"}, Grants(network=False), 5.0)
+    assert part == Part(workflow.workflow, "run", begin)
+
+
+async def test_without_a_version_it_is_the_latest_with_its_patterns_written_out_and_its_time():
+    (part,) = await resolved(workflow.Start("flow"))
+    begin = part.command
+    assert (begin.version, list(begin.steps), begin.output) == (2, ["s__1", "s"], "${input}")
+    assert timedelta(seconds=55) < begin.until - datetime.now(UTC) <= timedelta(seconds=60)
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        (workflow.Start("nothing"), "workflow_definition_not_found"),
+        (workflow.Start("gone"), "workflow_definition_withdrawn"),
+        (workflow.Start("flow", 3), "version_not_found"),
+        (workflow.Invoke("nothing"), "skill_not_found"),
+        (workflow.Invoke("double", "9"), "version_not_found"),
+        (workflow.Invoke("double", "0"), "version_retired"),
+    ],
+)
+async def test_what_is_not_there_cannot_be_started(command, name):
+    assert (await resolved(command)).name == name
+
+
+async def test_every_fault_of_an_input_is_told():
+    refused = await resolved(workflow.Start("flow", 1, {"n": "x", "m": "y"}))
+    assert refused == Refusal(
+        "input_invalid", "/input/m: 'y' is not of type 'integer'; /input/n: 'x' is not of type 'integer'"
+    )
+
+
+async def test_ids_from_which_no_calls_could_grow_are_refused():
+    assert (await resolved(workflow.Start("flow"), "r" * 81)).name == "id_too_long"
+    assert (await resolved(workflow.Invoke("double", input={"n": 1}), "r" * 81)).name == "id_too_long"
+
+
+async def test_one_skill_alone_is_a_run_of_one_step():
+    (part,) = await resolved(workflow.Invoke("double", input={"n": 1}, timeout=5.0, park=False))
+    step = Step(skill="double", timeout=5.0, on_failure="fail")
+    assert part.command == Begin("", 0, {"call": step}, Value({"n": 1}))
+    (part,) = await resolved(workflow.Invoke("double", input={"n": 1}))
+    assert part.command.steps["call"].on_failure == "park"
+
+
+async def test_one_skill_alone_is_held_to_its_input_too():
+    assert (await resolved(workflow.Invoke("double", input={}))).name == "input_invalid"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        workflow.Approve("s"),
+        workflow.Reject("s"),
+        workflow.Cancel(),
+        workflow.Retry(),
+        workflow.GiveUp("run-1", "no"),
+        workflow.ChildEnded("run-1", "completed"),
+    ],
+)
+async def test_what_is_said_to_a_run_wakes_whoever_works_on_it_in_the_same_write(command):
+    assert await resolved(command) == [Part(workflow.workflow, "run", command), Part(wakeup, "run", Ask())]
+
+
+async def test_a_definition_that_cannot_run_is_refused_with_every_fault():
+    wrong = Definition({"a": Step(), "b": Step(skill="double", needs=("c",))})
+    refused = await resolved(workflow_definition.Publish(wrong), "flow", workflow_definition.workflow_definition)
+    assert refused.name == "definition_invalid"
+    assert "/steps/a" in refused.reason
+    assert "/steps/b" in refused.reason
+
+
+async def test_a_definition_that_can_run_is_published():
+    publish = workflow_definition.Publish(first)
+    decider = workflow_definition.workflow_definition
+    assert await resolved(publish, "flow", decider) == [Part(decider, "flow", publish)]

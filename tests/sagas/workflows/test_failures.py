@@ -1,0 +1,180 @@
+"""What is done when a skill fails, is late, or is not to be asked at all."""
+
+import asyncio
+
+from domain import skill, workflow
+from domain.circuit import CircuitPolicy
+from domain.skill import RetryPolicy
+from eventstore.envelope import StreamId
+from skills.skill import SkillFailed
+from tests.sagas.workflows.story import running
+
+QUICK = RetryPolicy(attempts=3, first=0.05, longest=0.1)
+ONCE = RetryPolicy(attempts=1)
+
+
+def fail(given):
+    raise ValueError("broken")
+
+
+async def test_an_attempt_that_fails_is_made_again_after_a_pause(log_url):
+    async with running(log_url, "again") as story:
+        failures = iter((True, True))
+
+        def stumble(given):
+            if next(failures, False):
+                raise ValueError("not now")
+            return given
+
+        ended = await story.run({"s": {"skill": story.skill("stumble", stumble, retry=QUICK)}}, 1)
+        assert ended.outcome == "completed"
+        assert [attempt for _, _, attempt, _ in story.done] == [1, 2, 3]
+        assert len({call for _, call, *_ in story.done}) == 1
+        failed = await story.events(workflow.Failed)
+        assert [each.reason for each in failed] == ["ValueError: not now"] * 2
+        assert all(each.retry_at is not None for each in failed)
+
+
+async def test_a_pause_longer_than_a_run_is_kept_in_hand_is_waited_for_by_a_timer(log_url):
+    async with running(log_url, "long-pause") as story:
+        failures = iter((True,))
+
+        def stumble(given):
+            if next(failures, False):
+                raise ValueError("not now")
+            return given
+
+        retry = {"attempts": 2, "first": 3_600.0, "longest": 1.5}
+        ended = await story.run({"s": {"skill": story.skill("stumble", stumble), "retry": retry}}, 1)
+        assert ended.outcome == "completed"
+        (failed,) = await story.events(workflow.Failed)
+        (again,) = [each for each in await story.log() if each.type == "workflow.reattempted"]
+        assert again.time >= failed.retry_at
+
+
+async def test_what_cannot_succeed_is_not_tried_again(log_url):
+    async with running(log_url, "lasting") as story:
+
+        def refuse(given):
+            raise SkillFailed("never", retryable=False)
+
+        ended = await story.run({"s": {"skill": story.skill("refuse", refuse, retry=QUICK)}})
+        assert (ended.outcome, len(story.done)) == ("failed", 1)
+        assert "never" in ended.reason
+
+
+async def test_an_attempt_ends_when_its_time_is_over(log_url):
+    async with running(log_url, "late") as story:
+
+        async def hang(given):
+            await asyncio.sleep(30)
+
+        hanging = story.skill("hang", hang, timeout=0.3, retry=ONCE)
+        ended = await story.run({"s": {"skill": hanging}})
+        assert ended.outcome == "failed"
+        (failed,) = await story.events(workflow.Failed)
+        assert failed.kind == "timeout"
+
+
+async def test_a_run_ends_when_its_time_is_over(log_url):
+    async with running(log_url, "run-late") as story:
+
+        async def hang(given):
+            await asyncio.sleep(30)
+
+        ended = await story.run({"s": {"skill": story.skill("hang", hang)}}, timeout=0.5)
+        assert ended.outcome == "failed"
+        assert "time" in ended.reason
+
+
+async def test_another_skill_is_asked_when_one_has_failed_for_good(log_url):
+    async with running(log_url, "fallback") as story:
+        story.skill("other", lambda given: "from the other")
+        first = story.skill("first", fail, retry=ONCE, fallback=story.of("other"))
+        ended = await story.run({"s": {"skill": first}})
+        assert ended.output.inline == "from the other"
+
+
+async def test_an_input_that_the_skill_does_not_take_is_not_tried_twice(log_url):
+    async with running(log_url, "invalid") as story:
+        work = story.typed("work")
+        ended = await story.run({"s": {"skill": work, "input": {"n": "text"}}})
+        assert ended.outcome == "failed"
+        (failed,) = await story.events(workflow.Failed)
+        assert (failed.kind, failed.retry_at) == ("invalid", None)
+        assert story.done == []
+
+
+async def test_a_circuit_opens_after_failures_in_a_row_and_closes_when_it_works_again(log_url):
+    async with running(log_url, "circuit") as story:
+        broken = True
+
+        def sometimes(given):
+            if broken:
+                raise ValueError("down")
+            return "well"
+
+        story.skill("spare", lambda given: "spare")
+        first = story.skill(
+            "first",
+            sometimes,
+            retry=RetryPolicy(attempts=2, first=0.0),
+            circuit=CircuitPolicy(failures=2, recovery=1.0),
+            fallback=story.of("spare"),
+        )
+        await story.publish({"s": {"skill": first}})
+        await story.start(run="one")
+        assert (await story.ended("one")).output.inline == "spare"
+        opened = await circuit(story, lambda offered: offered.open_until is not None)
+        await story.start(run="two")
+        assert (await story.ended("two")).output.inline == "spare"
+        assert story.names_done().count("first") == 2, "nobody asks a skill whose circuit is open"
+        broken = False
+        await asyncio.sleep(1.0)  # the recovery of its circuit
+        await story.start(run="three")
+        assert (await story.ended("three")).output.inline == "well"
+        closed = await circuit(story, lambda offered: offered.open_until is None)
+        assert opened.open_until is not None
+        assert closed.open_until is None
+
+
+async def circuit(story, right):
+    async def look():
+        events = await story.core.store.load(StreamId("skill", story.of("first")), latest=True)
+        return skill.skill.fold([story.core.store.decode(each) for each in events]).versions["1"]
+
+    return await story.until(look, right)
+
+
+async def test_what_was_done_is_undone_the_last_first_when_a_later_step_fails(log_url):
+    async with running(log_url, "undo") as story:
+        undo = story.skill("undo")
+        steps = {
+            "a": {"skill": story.skill("book"), "input": "A", "compensate": {"skill": undo}},
+            "b": {"skill": story.of("book"), "input": "B", "needs": ["a"], "compensate": {"skill": undo}},
+            "c": {"skill": story.skill("fail", fail, retry=ONCE), "needs": ["b"]},
+        }
+        ended = await story.run(steps)
+        assert ended.outcome == "failed"
+        assert [(name, given) for name, _, _, given in story.done][3:] == [("undo", "B"), ("undo", "A")]
+
+
+async def test_a_run_that_stumbles_over_the_engine_itself_ends_and_says_why(log_url, monkeypatch, caplog):
+    async with running(log_url, "stumbles") as story:
+        work = story.skill("work")
+        await story.publish({"s": {"skill": work}})
+        from sagas.workflows import deciding
+
+        right = deciding.advance
+
+        def advance(run, *arguments):
+            if run.startswith("stumbles"):
+                raise ZeroDivisionError("a fault of ours")
+            return right(run, *arguments)
+
+        monkeypatch.setattr(deciding, "advance", advance)
+        await story.start(1)
+        ended = await story.ended()
+        assert (ended.outcome, story.done) == ("failed", [])
+        assert "ZeroDivisionError: a fault of ours" in ended.reason
+        assert caplog.text.count("cannot go on") == 1

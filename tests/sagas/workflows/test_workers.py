@@ -1,0 +1,184 @@
+"""Skills that others do: calls through their queues, reports that are late, doubled, foreign or wrong, and values that
+are too large for an event.
+"""
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest_asyncio
+
+from domain import workflow
+from domain.skill import RetryPolicy
+from domain.workflow import LARGEST_INLINE, Value
+from eventstore.tasks import end_tasks
+from skills.protocol import Failed, Leased, Progressed, Succeeded, Work, report_subject
+from skills.skill import Context, skill, skill_of
+from skills.worker import Worker
+from tests.sagas.workflows.story import running
+
+
+@asynccontextmanager
+async def worker(story, url, name, function, **options):
+    """Of one skill, as any process would run it."""
+
+    async def work(given: Any, context: Context) -> Any:
+        story.done.append((name, context.system.call, context.system.attempt, given))
+        return function(given)
+
+    skill(story.of(name), **options)(work)
+    offered = skill_of(work)
+    story.others.append(offered)
+    working = Worker([offered], url, name=f"worker-{story.name}")
+    task = asyncio.create_task(working.run())
+    try:
+        await asyncio.wait_for(working.ready.wait(), 10)
+        yield story.of(name)
+    finally:
+        await end_tasks(task)
+
+
+async def test_a_worker_takes_a_call_from_its_queue_and_reports(log_url):
+    async with running(log_url, "remote") as story, worker(story, log_url, "double", lambda n: 2 * n) as double:
+        ended = await story.run({"s": {"chain": {"links": [{"skill": double}, {"skill": double}]}}}, 3)
+        assert ended.output.inline == 12
+        succeeded = await story.events(workflow.Succeeded)
+        assert {each.worker for each in succeeded} == {"worker-remote"}
+
+
+async def test_what_goes_in_and_comes_out_may_be_larger_than_an_event(log_url):
+    async with running(log_url, "large") as story, worker(story, log_url, "grow", lambda n: "x" * n) as grow:
+        size = LARGEST_INLINE + 1_000
+        measure = story.skill("measure", lambda text: len(text))
+        steps = {
+            "a": {"skill": grow},
+            "b": {"skill": story.skill("same"), "needs": ["a"]},
+            "c": {"skill": measure, "needs": ["b"], "input": "${steps.b.output}"},
+            "d": {"skill": measure, "needs": ["b"], "input": "${join('', [steps.a.output, 'y'])}"},
+            "e": {"skill": grow, "needs": ["b"], "input": "${length(steps.b.output)}"},
+        }
+        ended = await story.run(steps, size, output={"c": "${steps.c.output}", "d": "${steps.d.output}"})
+        assert ended.output.inline == {"c": size, "d": size + 1}
+        outputs = [each.output for each in await story.events(workflow.Succeeded)]
+        by_reference = [each for each in outputs if each.hash]
+        assert len(by_reference) == 3
+        assert {each.hash for each in by_reference} == {by_reference[0].hash}
+        assert max(len(each.raw) for each in await story.log()) < 10_000
+
+
+class Queue:
+    """What is in the queue of a skill that has no worker, and reports in its place."""
+
+    def __init__(self, story, name):
+        self.story, self.name = story, name
+        self.consumer = None
+
+    async def call(self):
+        if self.consumer is None:
+            stream = self.story.core.connection.jetstream()
+            self.consumer = await stream.pull_subscribe(f"work.{self.name}.1", stream="WORK")
+        (message,) = await self.consumer.fetch(1, timeout=10)
+        await message.ack_sync()
+        return msgspec.json.decode(message.data, type=Work)
+
+    async def report(self, call, report, what="result", attempt=None):
+        subject = report_subject(call.call, attempt or call.attempt, what)
+        answer = await self.story.core.connection.request(subject, msgspec.json.encode(report))
+        return msgspec.json.decode(answer.data)
+
+
+@pytest_asyncio.fixture
+async def queued(log_url, request):
+    """A run of one skill that nobody in this process does."""
+    async with running(log_url, request.node.name.removeprefix("test_").replace("_", "-")[:40]) as story:
+
+        async def nobody(given: int, context: Context) -> int:
+            raise AssertionError
+
+        retry = RetryPolicy(attempts=2, first=0.05)
+        skill(story.of("skill"), timeout=30.0, retry=retry)(nobody)
+        story.others.append(skill_of(nobody))
+        await story.publish({"s": {"skill": story.of("skill")}})
+        await story.start(1)
+        yield Queue(story, story.of("skill"))
+
+
+async def test_a_call_says_for_whom_it_is_made(queued):
+    call = await queued.call()
+    assert (call.call, call.attempt, call.input.inline) == (f"{queued.story.of('run')}-1", 1, 1)
+    assert (call.security.actor, call.system.step) == ("ann", "s")
+    await queued.report(call, Succeeded(Value(2)))
+    assert (await queued.story.ended()).output.inline == 2
+
+
+async def test_signs_of_life_and_progress_are_on_the_record(queued):
+    call = await queued.call()
+    await queued.report(call, Leased("me"), "leased-1")
+    await queued.report(call, Progressed(0.5, "half"), "progress-1")
+    await queued.story.waits_for(workflow.Progressed)
+    state = await queued.story.state()
+    assert (state.calls[call.call].status, state.calls[call.call].worker) == ("leased", "me")
+    await queued.report(call, Succeeded(Value(2)))
+    assert (await queued.story.ended()).outcome == "completed"
+
+
+async def test_a_second_result_is_refused_by_the_server(queued):
+    call = await queued.call()
+    await queued.report(call, Succeeded(Value(2)))
+    refused = await queued.report(call, Succeeded(Value(3)))
+    assert refused["error"]["err_code"] == 10077
+    assert (await queued.story.ended()).output.inline == 2
+
+
+async def test_the_late_result_of_an_attempt_before_counts_and_the_other_one_does_not(queued):
+    first = await queued.call()
+    await queued.report(first, Failed("lost my way"))
+    second = await queued.call()
+    assert second.attempt == 2
+    await queued.report(second, Succeeded(Value(2)))
+    await queued.story.ended()
+    answer = await queued.report(second, Succeeded(Value(3)), attempt=3)
+    assert "error" not in answer
+    await queued.report(first, Progressed(0.9), "progress-9")
+    assert len(await queued.story.events(workflow.Succeeded)) == 1
+
+
+async def test_an_output_that_the_skill_does_not_give_is_a_failure(queued):
+    call = await queued.call()
+    await queued.report(call, Succeeded(Value("text")))
+    again = await queued.call()
+    (failed,) = await queued.story.events(workflow.Failed)
+    assert "'text' is not of type 'integer'" in failed.reason
+    await queued.report(again, Succeeded(Value(2)))
+    assert (await queued.story.ended()).outcome == "completed"
+
+
+async def test_a_result_that_cannot_be_read_is_a_failure(queued):
+    call = await queued.call()
+    await queued.story.core.connection.request(report_subject(call.call, 1), b"hello")
+    again = await queued.call()
+    (failed,) = await queued.story.events(workflow.Failed)
+    assert "cannot be read" in failed.reason
+    await queued.report(again, Succeeded(Value(2)))
+    assert (await queued.story.ended()).outcome == "completed"
+
+
+async def test_messages_that_are_no_reports_do_no_harm(queued):
+    call = await queued.call()
+    for subject in ("report.x", "report.nothing.1.result", f"report.{call.call}.x.result", f"report.{call.call}.1.odd"):
+        await queued.story.core.connection.request(subject, b"hello")
+    await queued.story.core.connection.request("run_due.x.due", b"hello")
+    await queued.report(call, Succeeded(Value(2)))
+    assert (await queued.story.ended()).outcome == "completed"
+
+
+async def test_a_call_that_was_asked_for_is_queued_after_a_crash(queued):
+    """Once: the server knows the attempt by its id."""
+    call = await queued.call()
+    await queued.story.crash()
+    engine, _ = queued.story.engine()
+    await engine.ready()
+    await queued.report(call, Succeeded(Value(2)))
+    assert (await queued.story.ended()).output.inline == 2
+    assert len(await queued.story.events(workflow.Succeeded)) == 1

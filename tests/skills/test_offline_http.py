@@ -1,0 +1,163 @@
+"""Checks of addresses that answer, answer otherwise, or do not."""
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+
+from skills.offline.http_check import http_check
+from skills.skill import SkillFailed, skill_of
+from tests.skills.asking import asked, context
+
+SEEN = []
+BODY = {"status": "up", "checks": [{"name": "log", "ok": True, "lag": 0}]}
+
+
+async def health(request):
+    SEEN.append((request.host.partition(":")[0], request.headers.get("Authorization")))
+    return web.json_response(BODY)
+
+
+async def slow(request):
+    await asyncio.sleep(0.3)
+    return web.Response(text="late")
+
+
+async def large(request):
+    return web.Response(body=b"x" * 1_500_000)
+
+
+async def moved(request):
+    return web.Response(status=302, headers={"Location": request.query["to"]})
+
+
+@asynccontextmanager
+async def served():
+    app = web.Application()
+    for path, answer in (("/health", health), ("/slow", slow), ("/large", large), ("/moved", moved)):
+        app.router.add_get(path, answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+@pytest_asyncio.fixture
+async def port():
+    SEEN.clear()
+    async with served() as port:
+        yield port
+
+
+def check(port, path="/health", within=None, **given):
+    return asked(skill_of(http_check), {"url": f"http://127.0.0.1:{port}{path}", **given}, within)
+
+
+async def test_what_is_as_it_should_be_passes_with_its_latency(port):
+    checked = await check(port, contains="up")
+    assert (checked["passed"], checked["faults"], checked["status"]) == (True, [], 200)
+    assert 0 < checked["milliseconds"] < 10_000
+    assert checked["bytes"] > 10
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ({"status": [204, 201]}, "status 200, expected 204 or 201"),
+        ({"contains": "down"}, "'down' is not in the body"),
+        ({"jmespath": "status", "value": "down"}, 'status is "up", expected "down"'),
+        ({"jmespath": "nothing"}, "nothing is not there"),
+        ({"jmespath": "checks[0].lag", "value": False}, "checks[0].lag is 0, expected false"),
+        ({"jmespath": "length(status, status)"}, "length"),
+        ({"slowest": 0.000001}, "it took"),
+    ],
+)
+async def test_each_expectation_that_is_not_met_is_a_fault(port, given, fault):
+    checked = await check(port, **given)
+    assert not checked["passed"]
+    assert len(checked["faults"]) == 1
+    assert fault in checked["faults"][0]
+
+
+async def test_values_are_found_by_their_path(port):
+    for given in (
+        {"jmespath": "checks[?name=='log'] | [0].ok", "value": True},
+        {"jmespath": "checks[0].lag", "value": 0},
+    ):
+        assert (await check(port, **given))["passed"], given
+
+
+async def test_all_faults_are_told_at_once(port):
+    checked = await check(port, status=[500], contains="zzz", jmespath="zzz")
+    assert len(checked["faults"]) == 3
+
+
+async def test_what_does_not_answer_is_a_result(port):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        closed = await check(unused.getsockname()[1])
+    assert (closed["passed"], closed["status"]) == (False, None)
+    assert "ConnectError" in closed["faults"][0]
+    late = await check(port, "/slow", timeout=0.05)
+    assert (late["passed"], late["status"]) == (False, None)
+    assert "not answered after 0.05 s" in late["faults"][0] or "Timeout" in late["faults"][0]
+
+
+async def test_of_a_large_answer_only_the_beginning_is_read(port):
+    checked = await check(port, "/large")
+    assert (checked["bytes"], checked["faults"]) == (1_000_000, ["only the first 1000000 bytes were read"])
+
+
+async def test_redirections_stay_on_the_host_unless_asked_for_and_secrets_always_do(port):
+    secret = {"headers": {"Authorization": "Bearer secret"}}
+    same = await check(port, "/moved?to=/health", **secret)
+    assert (same["passed"], same["url"]) == (True, f"http://127.0.0.1:{port}/health")
+    assert SEEN == [("127.0.0.1", "Bearer secret")]
+
+    away = f"/moved?to=http://localhost:{port}/health"
+    kept = await check(port, away)
+    assert (kept["status"], kept["passed"]) == (302, False)
+    assert "it leads to another host: localhost" in kept["faults"]
+    assert (await check(port, away, status=[302], redirects="none"))["passed"]
+    assert len(SEEN) == 1
+
+    assert (await check(port, away, redirects="any", **secret))["passed"]
+    assert SEEN[1:] == [("localhost", None)]
+    loop = await check(port, f"/moved?to=/moved%3Fto%3D/moved%253Fto%253D{'/x' * 3}")
+    assert not loop["passed"]
+    nowhere = await check(port, "/moved?to=http://[")
+    assert (nowhere["passed"], len(nowhere["faults"]) > 0) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"url": "ftp://127.0.0.1/"}, "must begin with http"),
+        ({"url": "http://"}, "must begin with http"),
+        ({"url": "http://169.254.169.254/latest"}, "link-local"),
+        ({"url": "http://[fe80::1]/"}, "link-local"),
+        ({"url": "http://127.0.0.1/", "jmespath": "a["}, "no JMESPath"),
+    ],
+)
+async def test_what_cannot_be_asked_is_refused(given, reason):
+    with pytest.raises(SkillFailed, match=reason) as failed:
+        await asked(skill_of(http_check), given)
+    assert not failed.value.retryable
+
+
+async def test_a_redirection_to_a_link_local_address_is_not_followed(port):
+    checked = await check(port, "/moved?to=http://169.254.169.254/latest", redirects="any")
+    assert not checked["passed"]
+    assert "link-local" in checked["faults"][0]
+
+
+async def test_nothing_is_asked_where_the_network_is_not_granted(port):
+    with pytest.raises(SkillFailed, match="the network is not granted"):
+        await check(port, within=context(network=False))
+    assert SEEN == []
