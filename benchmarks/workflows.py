@@ -20,6 +20,7 @@ from rich.table import Table
 
 from benchmarks.servers import fresh_servers
 from benchmarks.workflows_dbos import dbos_on
+from benchmarks.workflows_engine import engine_on
 from benchmarks.workflows_limits import limits_on
 from benchmarks.workflows_restate import restate_in
 from benchmarks.workflows_sagas import Measured, Sagas
@@ -63,16 +64,17 @@ async def run(levels: Sequence[Level]) -> None:
 
 @asynccontextmanager
 async def _contenders() -> AsyncGenerator[list[Sagas]]:
-    """Ours (benchmarks/workflows_engine.py) goes first when there is one; a peer that cannot run here is left out."""
+    """Ours goes first; a peer that cannot run here is left out."""
     async with AsyncExitStack() as stack:
         servers = stack.enter_context(fresh_servers())
         home = stack.enter_context(tempfile.TemporaryDirectory())
         dbos = await asyncio.to_thread(dbos_on, servers.database_url)
         if dbos:
             await dbos.choose(_TRIED)
+        ours = await stack.enter_async_context(engine_on(servers.nats_url))
         peers = (dbos, await stack.enter_async_context(restate_in(Path(home))))
         limits = await stack.enter_async_context(limits_on(servers.nats_url))
-        yield [*(peer for peer in peers if peer), *limits]
+        yield [ours, *(peer for peer in peers if peer), *limits]
 
 
 async def take_turns(contenders: Sequence[Sagas], level: Level) -> Results:

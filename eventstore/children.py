@@ -1,28 +1,26 @@
 """Processes of our own, in which may break what would break us: they talk in frames, and end with everything they
-started."""
+started. Their own side: eventstore/child.py."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
+
+from eventstore.child import LENGTH
 
 _INHERITED: Final = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", "TZ")
 _ONE_THREAD: Final = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")} | {
     "OMP_THREAD_LIMIT": "1"
 }
-_LENGTH: Final = 8
 _FAREWELL: Final = 2.0
 """Seconds between asking a process to end with what it started, and ending it."""
-
-_PR_SET_PDEATHSIG: Final = 1
 
 
 class ProcessEnded(Exception):
@@ -56,7 +54,7 @@ class Child:
         stdin = self._process.stdin
         assert stdin is not None
         try:
-            stdin.write(len(frame).to_bytes(_LENGTH, "big"))
+            stdin.write(len(frame).to_bytes(LENGTH, "big"))
             stdin.write(frame)
             await stdin.drain()
         except OSError as error:
@@ -67,7 +65,7 @@ class Child:
         stdout = self._process.stdout
         assert stdout is not None
         try:
-            length = int.from_bytes(await stdout.readexactly(_LENGTH), "big")
+            length = int.from_bytes(await stdout.readexactly(LENGTH), "big")
             if length > largest:
                 raise FrameTooLarge(f"{length} bytes; at most {largest}")
             return await stdout.readexactly(length)
@@ -108,23 +106,3 @@ async def start_child(
 def bare_environment() -> dict[str, str]:
     """Where programs and libraries are, and in which language and zone: nothing else of ours."""
     return {name: os.environ[name] for name in _INHERITED if name in os.environ} | _ONE_THREAD
-
-
-def next_frame(stream: BinaryIO) -> bytes | None:
-    """In the child; None when there are no more."""
-    length = stream.read(_LENGTH)
-    return stream.read(int.from_bytes(length, "big")) if len(length) == _LENGTH else None
-
-
-def put_frame(stream: BinaryIO, frame: bytes) -> None:
-    """In the child."""
-    stream.write(len(frame).to_bytes(_LENGTH, "big") + frame)
-    stream.flush()
-
-
-def die_with(parent: int, how: signal.Signals = signal.SIGKILL) -> None:
-    """In the child: on Linux it gets this signal when its parent has ended, or had already."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(how))
-        if os.getppid() != parent:
-            os.kill(os.getpid(), signal.SIGKILL)

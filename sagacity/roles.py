@@ -37,7 +37,6 @@ from sagacity.release_logs import LogsOfReleases
 from sagacity.role_settings import RoleSettings
 from sagacity.room import watch_room
 from sagacity.wiring import Core, observer, open_core, saga_runner, targets
-from sagacity.workflow_work import workflow_engine
 from sagas.rollout import RetryPolicy, TargetOf
 from sagas.targets.process import ProcessTarget
 
@@ -102,9 +101,9 @@ def _work(
         sagas = saga_runner(core, target_of, retries)
         work.append(sagas.run())
         ready.append(sagas.ready.wait())
-        workflows = workflow_engine(core)
-        work.append(workflows.run())
-        ready.append(workflows.ready())
+        listening = asyncio.Event()
+        work.append(_work_on_workflows(settings, core, listening))
+        ready.append(listening.wait())
     if "worker" in settings.roles:
         work.append(run_inbound(settings.nats_url, _inbox(core), core.store))
         work.append(_observe(settings, core))
@@ -125,6 +124,11 @@ async def _observe(settings: RoleSettings, core: Core) -> None:
 async def _work_on_records(settings: RoleSettings, core: Core) -> None:
     record_work = await asyncio.to_thread(import_module, "sagacity.record_work")
     await record_work.run_records(core, await _predictions(settings, core), settings.provider)
+
+
+async def _work_on_workflows(settings: RoleSettings, core: Core, listening: asyncio.Event) -> None:
+    skill_work = await asyncio.to_thread(import_module, "sagacity.skill_work")
+    await skill_work.run_workflows(core, await _predictions(settings, core), settings.provider, listening)
 
 
 async def _api(settings: RoleSettings, core: Core, target_of: TargetOf, stop: asyncio.Event) -> None:

@@ -46,11 +46,11 @@ def workflow_engine(
 
 
 async def register_skills(core: Core, skills: Iterable[Skill[Any, Any]]) -> None:
-    """Those that are not known as they are now. Raises LogUnavailable."""
+    """Those that are not known as they are now; what a person has retired stays so. Raises LogUnavailable."""
     for each in skills:
         known = (await core.aggregates.load(skill.skill, each.name, latest=True)).state
         offered = known.versions.get(each.specification.version) if isinstance(known, skill.Known) else None
-        if offered is None or offered.retired or offered.specification != each.specification:
+        if offered is None or (not offered.retired and offered.specification != each.specification):
             register = skill.Register(each.specification)
             directive = Directive(id=new_id(), category=skill.skill.category, stream_id=each.name, command=register)
             await core.handler.direct([directive], Caller(actor=ACTOR))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from importlib import import_module
 from operator import attrgetter
 from typing import Any, Final
@@ -36,7 +35,7 @@ def called(skill: Skill[Any, Any], given: bytes, context: Context) -> Answer:
     """In a thread without an event loop."""
     try:
         result = _begun(skill, given, context)
-        return _done(skill, asyncio.run(_awaited(result)) if inspect.isawaitable(result) else result, context)
+        return _done(skill, _run(result) if inspect.isawaitable(result) else result, context)
     except (Exception, SystemExit) as error:
         return undone(error, context)
 
@@ -79,5 +78,10 @@ def _done(skill: Skill[Any, Any], result: Any, context: Context) -> Answer:
     return Done(output, tuple(context.costs), tuple(context.exchanges))
 
 
-async def _awaited(result: Any) -> Any:
-    return await result
+def _run(result: Awaitable[Any]) -> Any:
+    import asyncio  # takes longer to import than most calls take
+
+    async def awaited() -> Any:
+        return await result
+
+    return asyncio.run(awaited())

@@ -75,9 +75,13 @@ async def _call(platform: Platform, context: Request, name: str, arguments: dict
     if offer is None:
         raise MCPError(INVALID_PARAMS, f"there is no tool {name}")
 
+    told: tuple[int, str] | None = None
+
     async def seen(run: dict[str, Any]) -> None:
-        done, total = run.get("steps_done") or 0, run.get("steps_total") or 1
-        await context.session.report_progress(done, total, run["status"])
+        nonlocal told
+        if told != (run["steps_done"], run["status"]):
+            told = run["steps_done"], run["status"]
+            await context.session.report_progress(run["steps_done"], run["steps_total"], run["status"])
 
     try:
         run = await platform.begin(offer.command, {**offer.data, "input": tools.input_of(offer, arguments)})

@@ -53,23 +53,41 @@ def worker(
         sagacity worker my_skills --nats nats://127.0.0.1:4222
     """
     from domain.skill import Isolation
-    from sagacity.cli.connecting import ApiPlace, LogPlace, actor_of
-    from sagacity.cli.event_log import run, server_url
-    from skills.worker import Worker
 
     sys.path.insert(0, os.getcwd())
-    url = server_url(LogPlace(nats_url, data))
+    url = _servers(nats_url, data)
     may = None
     if untrusted:
         may = Isolation(cpu=86_400, memory=2**40, network=may_use_network, read=may_read, write=may_write)
     elif may_use_network or may_read or may_write:
         raise UserError("--may-use-network, --may-read and --may-write go with --untrusted")
-    skills = run(_described(modules, may)) if may else _imported(modules)
+    skills = asyncio.run(_described(modules, may)) if may else _imported(modules)
+
+    from eventstore.errors import LogUnavailable
+    from sagacity.cli.connecting import ApiPlace, actor_of
+    from skills.worker import Worker
+
     try:
         one = Worker(skills, url, concurrency=concurrency, name=name, unenforced=unenforced)
     except ValueError as error:
         raise UserError(str(error)) from error
-    run(_serve(one, url, None if no_register else actor_of(ApiPlace(None, None, actor), os.environ)))
+    try:
+        asyncio.run(_serve(one, url, None if no_register else actor_of(ApiPlace(None, None, actor), os.environ)))
+    except (LogUnavailable, OSError) as error:
+        raise UserError(str(error) or type(error).__name__) from error
+
+
+def _servers(nats_url: str | None, data: str | None) -> str:
+    """Raises UserError. Not by `event_log`, which imports all that the platform runs."""
+    from sagacity.cli.options import settings_from
+
+    settings = settings_from({"nats_url": nats_url, "data": data})
+    if settings.nats_url is not None:
+        return settings.nats_url
+    try:
+        return (settings.data.expanduser() / "run" / "nats_url").read_text()
+    except OSError as error:
+        raise UserError(f"no platform runs in {settings.data}: name a NATS server with --nats") from error
 
 
 def _imported(modules: tuple[str, ...]) -> list[Skill[Any, Any]]:

@@ -40,8 +40,8 @@ class Used(NamedTuple):
 
 
 def guard(group: int, confinement: Confinement) -> int:
-    """Until the leader of the group has ended or somebody asks (SIGTERM), then nobody of it is left. The exit code:
-    the leader's, SPENT_…; a signal that ended the leader ends the caller too. SIGTERM and SIGCHLD are blocked."""
+    """Until the leader of the group has ended or somebody asks (SIGTERM), then nobody of it is left. SPENT_…, or the
+    exit code of the leader, negative for a signal. SIGTERM and SIGCHLD are blocked."""
     over = spent = status = 0
     asked = False
     while not (over or spent or asked):
@@ -55,7 +55,7 @@ def guard(group: int, confinement: Confinement) -> int:
     _end(group)
     if not over:
         _, status = os.waitpid(group, 0)
-    return spent or _told(os.waitstatus_to_exitcode(status))
+    return spent or os.waitstatus_to_exitcode(status)
 
 
 def used_by(group: int) -> Used:
@@ -116,7 +116,8 @@ def _end(group: int) -> None:
             end(group, signal.SIGKILL)
 
 
-def _told(code: int) -> int:
+def end_like(code: int) -> int:
+    """With the same code, or by the same signal."""
     if code >= 0:
         return code
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {-code})

@@ -17,11 +17,11 @@ from typing import BinaryIO, Final
 import msgspec
 from msgspec import msgpack
 
-from eventstore.children import die_with, next_frame, put_frame
+from eventstore.child import die_with, next_frame, put_frame
 from skills.calling import found_and_called
 from skills.isolation.confining import confine
 from skills.isolation.exchange import Answer, Call, Confinement, Setup, Told, Undone
-from skills.isolation.guarding import guard
+from skills.isolation.guarding import end_like, guard
 
 _STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -49,7 +49,7 @@ def _isolated(parent: int, confinement: Confinement) -> int:
         code = guard(inner, confinement)
         if os.getppid() != parent:  # who would do it is gone
             shutil.rmtree(confinement.room, ignore_errors=True)
-        return code
+        return end_like(code)
     os.setsid()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, heard)
     die_with(guardian)

@@ -21,17 +21,16 @@ class Listing(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class WorkItem(Struct, frozen=True):
-    """As `code_review` and other skills take it: names relative to `path`. `size` in bytes."""
+    """As `code_review` and other skills take it: names relative to `path`."""
 
     path: str
     files: tuple[str, ...]
-    size: int
 
 
 class Listed(Struct, frozen=True):
-    """`files` are those of all items; `left_out`, how many are too large, or too many."""
+    """`files` are those of all tasks; `left_out`, how many are too large, or too many."""
 
-    items: tuple[WorkItem, ...]
+    tasks: tuple[WorkItem, ...]
     files: tuple[str, ...]
     left_out: int
 
@@ -46,10 +45,9 @@ def list_files(asked: Listing, context: Context) -> Listed:
     """Lists the files of a directory as work items of so many files each, for a review by many. Symbolic links,
     caches, installed packages and the insides of version control are left out."""
     place = files_of(asked.path, context.security, asked.endings, most=asked.most)
-    return Listed(items(place, asked.files_per_item), place.files, len(place.unread))
+    return Listed(tasks(place, asked.files_per_item), place.files, len(place.unread))
 
 
-def items(place: Place, size: int) -> tuple[WorkItem, ...]:
+def tasks(place: Place, size: int) -> tuple[WorkItem, ...]:
     parts = (place.files[begin : begin + size] for begin in range(0, len(place.files), size))
-    root = place.root
-    return tuple(WorkItem(str(root), part, sum((root / name).stat().st_size for name in part)) for part in parts)
+    return tuple(WorkItem(str(place.root), part) for part in parts)

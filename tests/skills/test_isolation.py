@@ -220,13 +220,13 @@ code = "child = os.fork()\\nif child: Path('{tmp_path}/pids').write_text(f'{{os.
 may = Isolation(memory=2**29, write=("{tmp_path}",))
 asyncio.run(Executor(NO_BLOBS).run(offered.isolated_python.__skill__, work("a", {{"text": code}}, isolation=may)))
 """
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": str(tmp_path)}
     worker = await asyncio.create_subprocess_exec(sys.executable, "-c", script, env=environment)
     pids = await pids_in(tmp_path / "pids")
     worker.kill()
     await worker.wait()
     async with asyncio.timeout(10):
-        while not all(map(is_over, pids)):
+        while not all(map(is_over, pids)) or list(tmp_path.glob("skill-*")):
             await asyncio.sleep(0.02)
 
 

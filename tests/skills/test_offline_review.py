@@ -213,9 +213,9 @@ def test_blocks_that_differ_only_in_names_and_constants_are_duplicates_and_other
 
 def test_a_repository_is_reviewed_in_parts_merged_and_accepted_and_not_where_a_part_is_missing(place):
     listing = ask(list_files, path=place(a=PLANTED, b=CLEAN, c=PLANTED), files_per_item=1)
-    assert [item["files"] for item in listing["items"]] == [["a.py"], ["b.py"], ["c.py"]]
-    reviews = [ask(code_review, path=item["path"], files=item["files"]) for item in listing["items"]]
-    whole = ask(code_review, path=listing["items"][0]["path"])
+    assert [item["files"] for item in listing["tasks"]] == [["a.py"], ["b.py"], ["c.py"]]
+    reviews = [ask(code_review, path=item["path"], files=item["files"]) for item in listing["tasks"]]
+    whole = ask(code_review, path=listing["tasks"][0]["path"])
 
     merged = ask(merge_findings, parts=[*reviews, reviews[0]])
     assert merged["findings"] == whole["findings"]

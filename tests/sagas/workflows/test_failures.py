@@ -6,6 +6,7 @@ from domain import skill, workflow
 from domain.circuit import CircuitPolicy
 from domain.skill import RetryPolicy
 from eventstore.envelope import StreamId
+from sagacity.initialising import initialise_server
 from skills.skill import SkillFailed
 from tests.sagas.workflows.story import running
 
@@ -178,3 +179,13 @@ async def test_a_run_that_stumbles_over_the_engine_itself_ends_and_says_why(log_
         assert (ended.outcome, story.done) == ("failed", [])
         assert "ZeroDivisionError: a fault of ours" in ended.reason
         assert caplog.text.count("cannot go on") == 1
+
+
+async def test_a_run_that_cannot_be_read_is_left_alone_and_stops_nobody_else(own_nats, caplog):
+    await initialise_server(own_nats.url)
+    async with running(own_nats.url, "poison") as story:
+        await story.publish({"s": {"skill": story.skill("work")}})
+        await story.core.connection.request("evt.workflow.poisoned.1", b"hello")
+        await story.start(1)
+        assert (await story.ended()).outcome == "completed"
+        assert caplog.text.count("run poisoned is left as it is for now") == 1

@@ -1,0 +1,97 @@
+"""The record of one run, as this process knows it: read, and written to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from domain import workflow
+from domain.workflow import Event, NotStarted, Reattempted, Requested, State
+from eventstore.envelope import StreamId, recorded
+from eventstore.errors import WriteTooLarge
+from sagas.workflows.listening import Delivery
+from sagas.workflows.means import Means, Origin
+
+MOST_EVENTS: Final = 400
+"""Of one write; what is more is written in several, each of which stands for itself."""
+
+
+class History:
+    """`state` and `origin` once it `is_known`. `is_certain`: read or written a moment ago, nobody else can have written
+    since. `asked`: calls that are on the record since this process has written so, and that it is to begin."""
+
+    def __init__(self, means: Means, id: str) -> None:
+        self._means = means
+        self._id = id
+        self.stream = StreamId(workflow.workflow.category, id)
+        self.state: State = NotStarted()
+        self.origin = means.origins.get(id)
+        self.is_certain = False
+        self.asked: list[str] = []
+        self._version = -1
+        self._beginning: Delivery | None = None
+
+    @property
+    def is_known(self) -> bool:
+        return self._version >= 0
+
+    def begin(self, delivery: Delivery) -> None:
+        """With its first event: there is nothing else to be read, unless somebody was faster."""
+        self._beginning = delivery
+
+    def doubt(self) -> None:
+        """It is to be read again."""
+        self._version = -1
+        self._beginning = None
+        self.is_certain = False
+
+    async def read(self) -> None:
+        """Raises what `Aggregates.load` raises."""
+        beginning, self._beginning = self._beginning, None
+        if beginning is not None:
+            return self._read_beginning(beginning)
+        version, self.state = await self._means.aggregates.load(workflow.workflow, self._id, latest=True)
+        if self.origin is None and version:
+            (first,) = await self._means.store.load(self.stream, limit=1)
+            self._keep(Origin.of(first.envelope))
+        self._version, self.is_certain = version, True
+
+    def _read_beginning(self, beginning: Delivery) -> None:
+        first = recorded(beginning.position, beginning.payload)
+        self.state = workflow.evolve(NotStarted(), self._means.store.decode(first))
+        self._means.store.heard(first)
+        self._keep(Origin.of(first.envelope))
+        self._version, self.is_certain = 1, False
+
+    def _keep(self, origin: Origin) -> None:
+        self.origin = origin
+        self._means.origins.put(self._id, origin)
+
+    async def write(self, events: Sequence[Event], after: State, moment: datetime) -> None:
+        """`after` is the state that follows. Raises WrongVersion, LogUnavailable, and WriteTooLarge where a single
+        event is: then those before it are written."""
+        for start in range(0, len(events), MOST_EVENTS):
+            await self._append(events[start : start + MOST_EVENTS], moment)
+        self.state = after
+
+    async def _append(self, events: Sequence[Event], moment: datetime) -> None:
+        """Halved for as long as it is too large."""
+        assert self.origin is not None
+        context = self.origin.context(moment, f"{self.stream}/{self._version}")
+        try:
+            await self._means.store.append(self.stream, self._version, events, context)
+        except WriteTooLarge:
+            if len(events) == 1:
+                raise
+            await self._append(events[: len(events) // 2], moment)
+            await self._append(events[len(events) // 2 :], moment)
+            return
+        self._version += len(events)
+        self.is_certain = True
+        self.asked += [each.call for each in events if isinstance(each, Requested | Reattempted)]
+
+    def forget(self) -> None:
+        """It will not be wanted soon."""
+        self._means.aggregates.forget(self.stream)
+        self._means.origins.drop(self._id)
