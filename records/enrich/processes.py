@@ -8,26 +8,21 @@ programs are, and its answers are decoded as typed data, never unpickled: it may
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 from typing import Final
 
 import msgspec
 from msgspec import msgpack
 
+from eventstore.children import Child, FrameTooLarge, ProcessEnded, bare_environment, start_child
 from records.enrich.content import Answer, Broken, Contents, Entities, NotReadable, Task
 from records.enrich.limits import LARGEST_ANSWER, Limits
 
 PROGRAM: Final = "records.enrich.reading_process"
 _ROOT: Final = Path(__file__).parents[2]
-_INHERITED: Final = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", "TZ", "TESSDATA_PREFIX")
-_ONE_THREAD: Final = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")} | {
-    "OMP_THREAD_LIMIT": "1"
-}
+_OF_TESSERACT: Final = ("TESSDATA_PREFIX",)
 _TASKS: Final = 500
 """After so many a process is replaced: libraries leak."""
 
@@ -36,51 +31,28 @@ class ProcessesUnavailable(Exception):
     """No process can be started here now."""
 
 
-class Ended(Exception):
-    """The process has ended without an answer; a negative code is a signal."""
-
-    def __init__(self, code: int | None) -> None:
-        super().__init__(f"the process ended with code {code}")
-        self.code = code
-
-
 class _Child:
-    def __init__(self, process: Process) -> None:
-        self._process = process
+    def __init__(self, child: Child) -> None:
+        self._child = child
         self._tasks = 0
 
     @property
     def worn(self) -> bool:
-        return self._tasks >= _TASKS or self._process.returncode is not None
+        return self._tasks >= _TASKS or self._child.ended
 
     async def answer(self, task: Task) -> Answer:
-        """Raises Ended."""
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
-        assert stdout is not None
+        """Raises ProcessEnded."""
         self._tasks += 1
-        encoded = msgpack.encode(task)
         try:
-            stdin.write(len(encoded).to_bytes(8, "big"))
-            stdin.write(encoded)
-            del encoded
-            await stdin.drain()
-            length = int.from_bytes(await stdout.readexactly(8), "big")
-            if length > LARGEST_ANSWER:
-                return Broken(f"its text and tables have {length} bytes")
-            return msgpack.decode(await stdout.readexactly(length), type=Contents | Entities | Broken)
-        except (asyncio.IncompleteReadError, OSError) as error:
-            raise Ended(await self._process.wait()) from error
+            await self._child.tell(msgpack.encode(task))
+            return msgpack.decode(await self._child.hear(LARGEST_ANSWER), type=Contents | Entities | Broken)
+        except FrameTooLarge as error:
+            return Broken(f"its text and tables have {error}")
         except msgspec.DecodeError as error:
-            raise Ended(None) from error
+            raise ProcessEnded(None) from error
 
     async def end(self) -> None:
-        """Nothing of it is left, nor of what it has started."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        await self._process.wait()
+        await self._child.end()
 
 
 class ReadingProcesses:
@@ -97,13 +69,13 @@ class ReadingProcesses:
         async with self._turns:
             try:
                 return await self._attempt(task)
-            except Ended as error:
+            except ProcessEnded as error:
                 if error.code != -signal.SIGKILL:
                     raise NotReadable(_reason(error)) from error
             # Ended by somebody else, for memory perhaps that others have used: not for what is in the document.
             try:
                 return await self._attempt(task)
-            except Ended as error:
+            except ProcessEnded as error:
                 raise NotReadable(_reason(error)) from error
 
     async def close(self) -> None:
@@ -142,20 +114,18 @@ class ReadingProcesses:
         except OSError as error:
             raise ProcessesUnavailable(f"no process can be started to read documents: {error}") from error
 
-    async def _started(self) -> Process:
+    async def _started(self) -> Child:
         limits = self._limits
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", PROGRAM, str(os.getpid()), str(limits.memory), str(limits.cpu_seconds)),
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            cwd=_ROOT,
-            env={name: os.environ[name] for name in _INHERITED if name in os.environ} | _ONE_THREAD,
-            start_new_session=True,
-        )
+        arguments = ("-m", PROGRAM, str(os.getpid()), str(limits.memory), str(limits.cpu_seconds))
+        return await start_child(arguments, _environment(), _ROOT)
 
 
-def _reason(error: Ended) -> str:
+def _environment() -> dict[str, str]:
+    models = {name: os.environ[name] for name in _OF_TESSERACT if name in os.environ}
+    return bare_environment() | models
+
+
+def _reason(error: ProcessEnded) -> str:
     match error.code:
         case code if code == -signal.SIGPROF:
             return "it takes more time of the processor than there is for one document"

@@ -7,44 +7,34 @@ Linux it ends with its parent, is the first to be ended when memory runs out, an
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import sys
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from msgspec import msgpack
 
+from eventstore.child import die_with, next_frame, put_frame
 from records.enrich.content import Answer, Broken, Contents, Entities, Find, Read, Task
 
-_PR_SET_PDEATHSIG: Final = 1
 _NICE: Final = 5
 
 
 def main(parent: int, memory: int, cpu_seconds: float) -> int:
-    _die_with(parent)
+    die_with(parent)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)  # a stop of the whole group is the parent's to hear
     os.nice(_NICE)
     _confine(memory)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints is no answer
-    while (task := _next(sys.stdin.buffer)) is not None:
-        answer = _within(task, cpu_seconds)
-        encoded = msgpack.encode(answer)
-        answers.write(len(encoded).to_bytes(8, "big") + encoded)
-        answers.flush()
+    while (raw := next_frame(sys.stdin.buffer)) is not None:
+        answer = _within(msgpack.decode(raw, type=Read | Find), cpu_seconds)
+        put_frame(answers, msgpack.encode(answer))
         if isinstance(answer, Broken):
             return 1
     return 0
-
-
-def _next(tasks: BinaryIO) -> Task | None:
-    length = tasks.read(8)
-    if len(length) < 8:
-        return None
-    return msgpack.decode(tasks.read(int.from_bytes(length, "big")), type=Read | Find)
 
 
 def _within(task: Task, cpu_seconds: float) -> Answer:
@@ -80,13 +70,6 @@ def _confine(memory: int) -> None:
             resource.setrlimit(what, (most, most))
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
-
-
-def _die_with(parent: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
-        if os.getppid() != parent:
-            os.kill(os.getpid(), signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from domain import dataset, experiment, model, monitor, record
+from domain import dataset, experiment, model, monitor, record, workflow
+from domain.workflow import Value
 
 
 def named_by(event: object) -> tuple[str, ...]:
@@ -28,8 +29,20 @@ def named_by(event: object) -> tuple[str, ...]:
             return _there(*(each.content for each in found.attachments), *(each.content for each in texts))
         case record.Analysed(analysis=analysis):
             return tuple(hash for each in analysis.exchanges for hash in (each.prompt, each.answer))
+        case workflow.Started(input=value) | workflow.Requested(input=value) | workflow.Revised(remarks=value):
+            return _stored(value)
+        case workflow.StepStarted(items=Value() as value):
+            return _stored(value)
+        case workflow.StepCompleted(output=value) | workflow.Completed(output=value):
+            return _stored(value)
+        case workflow.Succeeded(output=value, exchanges=exchanges):
+            return (*_stored(value), *exchanges)
         case _:
             return ()
+
+
+def _stored(value: Value) -> tuple[str, ...]:
+    return (value.hash,) if value.hash else ()
 
 
 def _there(*hashes: str | None) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ COMMANDS = {
     "automations": "sagacity.cli.automations:automations",
     "skills": "sagacity.cli.skills:skills",
     "workflows": "sagacity.cli.workflows:workflows",
+    "worker": "sagacity.cli.worker:worker",
     "mcp": "sagacity.cli.mcp:mcp",
     "events": "sagacity.cli.events:events",
     "projections": "sagacity.cli.projections:projections",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Awaitable, Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("modules", nargs=-1, required=True, metavar="MODULE...")
+@click.argument("modules", nargs=-1, metavar="MODULE...")
+@click.option("--mcp", "mcp_server", metavar="WHERE", help="Tools of an MCP server too: its URL, or its command line.")
+@click.option("--prefix", default="", metavar="TEXT", help="Before the names of the tools of --mcp.")
 @click.option("--nats", "--nats-url", "--url", "nats_url", metavar="URL", help="NATS servers, comma-separated.")
 @click.option("--data", metavar="DIR", help="Data directory of a running platform, instead of --nats (.sagacity).")
 @click.option("--actor", metavar="NAME", help="Who registers the skills ($USER).")
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
 def worker(
     *,
     modules: tuple[str, ...],
+    mcp_server: str | None,
+    prefix: str,
     nats_url: str | None,
     data: str | None,
     actor: str | None,
@@ -46,7 +51,7 @@ def worker(
     may_read: tuple[str, ...],
     may_write: tuple[str, ...],
 ) -> None:
-    """Register the skills of each MODULE and carry out their calls, until Ctrl-C.
+    """Register the skills of each MODULE, or the tools of an MCP server, and carry out their calls, until Ctrl-C.
 
     Modules are found from this directory. Example:
 
@@ -54,6 +59,8 @@ def worker(
     """
     from domain.skill import Isolation
 
+    if not modules and mcp_server is None:
+        raise UserError("name at least one MODULE, or --mcp")
     sys.path.insert(0, os.getcwd())
     url = _servers(nats_url, data)
     may = None
@@ -67,14 +74,31 @@ def worker(
     from sagacity.cli.connecting import ApiPlace, actor_of
     from skills.worker import Worker
 
+    def with_tools(tools: tuple[Skill[Any, Any], ...]) -> Worker:
+        return Worker([*skills, *tools], url, concurrency=concurrency, name=name, unenforced=unenforced)
+
+    registered_by = None if no_register else actor_of(ApiPlace(None, None, actor), os.environ)
     try:
-        one = Worker(skills, url, concurrency=concurrency, name=name, unenforced=unenforced)
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    try:
-        asyncio.run(_serve(one, url, None if no_register else actor_of(ApiPlace(None, None, actor), os.environ)))
-    except (LogUnavailable, OSError) as error:
+        asyncio.run(_with_tools(mcp_server, prefix, lambda tools: _serve(with_tools(tools), url, registered_by)))
+    except (LogUnavailable, OSError, ValueError) as error:
         raise UserError(str(error) or type(error).__name__) from error
+
+
+async def _with_tools(
+    where: str | None, prefix: str, serve: Callable[[tuple[Skill[Any, Any], ...]], Awaitable[None]]
+) -> None:
+    """Connected to the MCP server for as long as its tools are served. Raises UserError when it cannot be reached."""
+    if where is None:
+        return await serve(())
+    from skills.mcp_tools import mcp_server
+    from skills.skill import SkillFailed
+
+    async with mcp_server(where) as server:
+        try:
+            tools = await server.skills(prefix)
+        except SkillFailed as error:
+            raise UserError(f"--mcp {where}: {error.reason}") from error
+        await serve(tools)
 
 
 def _servers(nats_url: str | None, data: str | None) -> str:

@@ -19,7 +19,7 @@ from eventstore.envelope import Envelope, encode
 
 HOME = Path(__file__).parent
 
-_TEXTS = ("text", "/text", "TEXT", "1", "http://127.0.0.1:8000/text", "text.1", "a" * 64, "en", "DE")
+_TEXTS = ("text", "/text", "TEXT", "1", "http://127.0.0.1:8000/text", "text.1", "a" * 64, "en", "DE", "EUR")
 
 
 def golden_file(type: str, version: int) -> Path:
