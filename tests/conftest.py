@@ -14,8 +14,11 @@ from hypothesis import HealthCheck, settings
 from tests.eventstore.servers import Servers
 from tests.postgres import Postgres, running_postgres
 
-# On a busy machine anything may be slow for a second, and that says nothing about what is tested.
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# On a busy machine anything may be slow for a second, and that says nothing about what is tested; no more does a
+# streak of examples that are filtered out.
+settings.register_profile(
+    "busy", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
 settings.load_profile("busy")
 
 
