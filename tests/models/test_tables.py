@@ -201,7 +201,7 @@ names = texts.map(lambda text: text.strip() or "x")
 @st.composite
 def tables(draw):
     rows = draw(st.integers(1, 8))
-    kinds = draw(st.dictionaries(names, st.sampled_from(["number", "category"]), min_size=1))
+    kinds = draw(st.dictionaries(names, st.sampled_from(["number", "category"]), min_size=1, max_size=4))
     values = {"number": numbers, "category": words}
     return {name: draw(st.lists(values[kind], min_size=rows, max_size=rows)) for name, kind in kinds.items()}, kinds
 
