@@ -31,8 +31,9 @@ demo: setup ## Bring the platform up and tell the story of a deployment, on real
 up: setup ## Run the platform until Ctrl-C
 	$(RUN)sagacity up
 
+# With byte code kept: without it, every process that a test starts would compile all that it imports.
 test: setup ## All tests, with a seeded sample of the crash matrix (under 10 minutes)
-	$(RUN)pytest -m 'not matrix' -n 2 --dist loadfile
+	PYTHONDONTWRITEBYTECODE= $(RUN)pytest -m 'not matrix' -n 2 --dist loadfile --no-loadscope-reorder
 
 crash-matrix: setup ## Every event boundary × saga process, nats-server, PostgreSQL, process host (over an hour)
 	$(RUN)pytest -n 2 -m matrix --ignore tests/sagas/test_injected_failures.py

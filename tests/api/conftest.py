@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import asynccontextmanager
 
@@ -36,13 +37,22 @@ SECRETS = {
 """Variables of the platform's environment, which sources name."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in SECRETS.items():
             patch.setenv(name, value)
         with running_platform(tmp_path_factory.mktemp("up")) as up:
+            _wait_for_tables(up.url)
             yield up
+
+
+def _wait_for_tables(url: str) -> None:
+    """On a busy machine it may be ready for commands some time before there is anything to ask."""
+    deadline = time.monotonic() + 60
+    while httpx.get(f"{url}/api/v1/organizations").status_code != 200:
+        assert time.monotonic() < deadline, "no read models in time"
+        time.sleep(0.05)
 
 
 @pytest.fixture

@@ -144,9 +144,9 @@ async def fill(platform, events, size):
         await asyncio.gather(*(some(events // 2 // 50) for _ in range(50)))
 
 
-async def test_ten_thousand_events_stream_in_bounded_memory(platform, http):
+async def test_five_thousand_large_events_stream_in_bounded_memory(platform, http):
     """To a reader that takes its time too: what it does not take is not held for it."""
-    await fill(platform, 10_000, 12_000)
+    await fill(platform, 5_000, 24_000)
     pid = platform.pid("roles")
     before, most, taken, positions = resident(pid), 0.0, 0, []
     async with aiohttp.ClientSession() as session:
@@ -159,10 +159,10 @@ async def test_ten_thousand_events_stream_in_bounded_memory(platform, http):
             buffer = lines.pop()
             positions += [int(re.match(rb'{"position":(\d+),', line)[1]) for line in lines]
             most = max(most, resident(pid))
-            if len(positions) < 2_000:
+            if len(positions) < 1_000:
                 await asyncio.sleep(0.1)
     assert buffer == b""
-    assert len(positions) >= 10_000
+    assert len(positions) >= 5_000
     assert positions == list(range(1, len(positions) + 1))
     assert taken > 120_000_000
     assert most - before < 48, f"{before:.0f} MB → {most:.0f} MB"

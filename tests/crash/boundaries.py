@@ -25,6 +25,8 @@ def _of_saga(deployment_id: str, event: msgspec.Struct) -> str | None:
             return f"undone {key.removeprefix(f'{deployment_id}-')}"
         case saga.StepCompleted(step):
             return f"done {step}"
+        case saga.StepRetried(step):
+            return f"retried {step}"
         case saga.StepFailed(step):
             return f"failed {step}"
         case saga.VerdictHeard(step, _, decision):

@@ -18,7 +18,7 @@ from domain.contexts import DECIDERS
 from eventstore.envelope import StreamId
 from eventstore.errors import LogUnavailable
 from handlers.command import Caller, CommandRequest
-from projections.queries import ReadModels
+from projections.queries import NotReached, ReadModels
 from projections.read_models import READ_MODELS
 from sagacity.wiring import Core
 from sagas.targets.process import ProcessTarget
@@ -110,14 +110,17 @@ class Platform:
 
     async def read_model_agrees(self, core: Core, id: str, outcome: str) -> None:
         """PostgreSQL comes to hold what the log says, however often it was killed."""
-        pool = await asyncpg.create_pool(self.postgres.url, min_size=1, max_size=2)
-        try:
-            models = ReadModels(pool, core.store, READ_MODELS)
-            await models.wait_for("deployments", (await core.store.state()).last, 30)
-            row = await models.row("deployments", id)
-            assert row.status == outcome
-        finally:
-            pool.terminate()
+        await eventually(lambda: self._row_says(core, id, outcome))
+
+    async def _row_says(self, core: Core, id: str, outcome: str) -> bool:
+        """Not while PostgreSQL comes up again: it may have been hit at the last moment."""
+        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, NotReached):
+            async with asyncpg.create_pool(self.postgres.url, min_size=1, max_size=2) as pool:
+                models = ReadModels(pool, core.store, READ_MODELS)
+                await models.wait_for("deployments", (await core.store.state()).last, 10)
+                row = await models.row("deployments", id)
+                return row is not None and row.status == outcome
+        return False
 
     def saga_process(self, *wound: object) -> SagaProcess:
         arguments = [self.servers.url, str(self.host_home), *map(str, wound)]

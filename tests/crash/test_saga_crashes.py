@@ -11,12 +11,14 @@ import asyncio
 import contextlib
 import os
 import random
+from collections import Counter
 from contextlib import ExitStack
 from itertools import groupby
 
 import pytest
 
 from eventstore.envelope import StreamId
+from eventstore.errors import LogUnavailable
 from sagacity.wiring import open_core
 from sagas.targets.port import TargetUnavailable
 from tests.crash.boundaries import boundary
@@ -39,10 +41,10 @@ CANARIES = ("promoted", "wrong")
 PLAIN = ("good", "sick", "rolling", "blue_green")
 SAMPLE = [
     next(case for case in MATRIX if case[:2] == (stories[(number + SEED) % len(stories)], victim))
-    for stories in (PLAIN, CANARIES)
     for number, victim in enumerate(VICTIMS)
+    for stories in [(PLAIN, CANARIES)[(number + SEED) % 2]]
 ]
-"""One of a canary and one of another rollout for each victim."""
+"""One for each victim, every other one a canary."""
 
 
 async def crash_case(platform, case, story, victim, when, where):
@@ -97,9 +99,18 @@ async def _at_rest(core, platform, case, story, host_restarts=0):
     try:
         await assert_right_end(core, platform, case, story, host_restarts)
         await assert_right_traffic(core, platform, case)
-    except (AssertionError, TargetUnavailable):
+    except (AssertionError, TargetUnavailable, LogUnavailable, OSError):
         return False
     return True
+
+
+def assert_in_order(story, written):
+    """Each boundary once; that of a look as often as it takes, and those of a step again that was tried again."""
+    retried = {name.removeprefix("retried ") for name in written if name.startswith("retried ")}
+    names = [name for name in written if not name.startswith("retried ")]
+    again = {name for name, times in Counter(names).items() if times > 1 and not name.endswith(" continue")}
+    assert not {name for name in again if not retried & set(name.replace(";", "").split())}
+    assert tuple(dict.fromkeys(names)) == story.boundaries
 
 
 async def _boundaries(core, id):
@@ -139,7 +150,7 @@ async def test_the_matrix_is_complete(platform):
         async with open_core(platform.servers.url) as core:
             runs = (undisturbed(core, platform, f"count{name}", story) for name, story in STORIES.items())
             for story, written in zip(STORIES.values(), await asyncio.gather(*runs), strict=True):
-                assert tuple(dict.fromkeys(written)) == story.boundaries
+                assert_in_order(story, written)
             await assert_log_intact(core)
     finally:
         sagas.end()
@@ -158,11 +169,11 @@ async def test_a_host_killed_while_a_canary_waits_at_a_gate_splits_as_is_written
             await eventually(lambda: _waits(core, "gate-d2"))
             before = await platform.target.front("egate--sgate")
             split = {(200, "gate-old"): 90, (200, "gate-good"): 10}
-            assert await answers_of(before.port, 100) == split
+            await eventually(lambda: _answers(before.port, split))
             with platform.watchdogs()["host"] as dog:
                 platform.host.kill()
                 await eventually(lambda: _is_back(platform, dog))
-            assert await platform.target.front("egate--sgate") == before
+            await eventually(lambda: _has_front(platform, before))
             await eventually(lambda: _answers(before.port, split))
             await command(core, "deployment.approve", "gate-d2", {})
             await eventually(lambda: has_ended(core, "gate-d2"))
@@ -180,6 +191,12 @@ async def _waits(core, id):
 async def _is_back(platform, dog):
     with contextlib.suppress(TargetUnavailable):
         return dog.restarts > 0 and await platform.target.inventory() is not None
+    return False
+
+
+async def _has_front(platform, front):
+    with contextlib.suppress(TargetUnavailable):
+        return await platform.target.front("egate--sgate") == front
     return False
 
 

@@ -22,11 +22,19 @@ TESTED = re.compile(
     r"`((?:tests|benchmarks|domain|sagas|eventstore|handlers|models|records|projections|api|sagacity)/(?!\{)[^`:]*)"
 )
 
-WITH_EXAMPLES = [page for page in PAGES if EXAMPLE.search(page.read_text())]
+LONG = {f"docs/{page}.md" for page in ("analysis", "backups", "models", "progressive-delivery")}
+"""Pages that take as long as all others together; they are gone through right before the crash matrix."""
 
 
 def name(page):
     return str(page.relative_to(ROOT))
+
+
+WITH_EXAMPLES = [
+    pytest.param(page, id=name(page), marks=[pytest.mark.matrix] if name(page) in LONG else [])
+    for page in PAGES
+    if EXAMPLE.search(page.read_text())
+]
 
 
 def leads_somewhere(page, path, part):
@@ -96,7 +104,7 @@ def reader(tmp_path_factory):
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("page", WITH_EXAMPLES, ids=name)
+@pytest.mark.parametrize("page", WITH_EXAMPLES)
 def test_a_reader_can_copy_every_example_of_a_page_as_it_stands(reader, page):
     """Only the port is another one, so that the tests can run beside a platform of yours."""
     reader.read(page)

@@ -300,7 +300,7 @@ arm = st.integers(0, 5_000).flatmap(
 looks = st.lists(st.tuples(st.sampled_from([0.05, 0.5]), arm, arm), max_size=6)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(looks=looks, budget=st.integers(2, 10_000), quantiles=st.sampled_from([(), (0.5,), (0.5, 0.9, 0.99)]))
 def test_a_recorded_verdict_is_recomputed_bit_for_bit_from_what_it_carries(
     looks: list[tuple[float, Counts, Counts]], budget: int, quantiles: tuple[float, ...]
@@ -317,7 +317,7 @@ def test_a_recorded_verdict_is_recomputed_bit_for_bit_from_what_it_carries(
     assert msgspec.json.encode(recompute(tests, policy)) == recorded
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(looks=looks)
 def test_the_evidence_survives_json(looks: list[tuple[float, Counts, Counts]]):
     evidence = Evidence()

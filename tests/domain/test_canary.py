@@ -543,7 +543,7 @@ silences = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(
     silences,
     st.sampled_from(["equal", "stable"]),
@@ -682,7 +682,7 @@ def stored(value, type):
 
 
 @pytest.mark.parametrize("baseline", ["equal", "stable"])
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=12)
 @given(script=scripts)
 def test_every_recorded_verdict_can_be_computed_again_bit_for_bit(baseline, script):
     history = History(msgspec.structs.replace(RECORDED, baseline=baseline), script)
@@ -694,7 +694,7 @@ def test_every_recorded_verdict_can_be_computed_again_bit_for_bit(baseline, scri
         assert msgspec.json.encode(again) == msgspec.json.encode(verdict.judgement)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=12)
 @given(script=scripts)
 def test_verdicts_are_numbered_without_gaps_over_all_steps(script):
     numbers = [verdict.number for verdict in History(RECORDED, script).verdicts]
@@ -702,7 +702,7 @@ def test_verdicts_are_numbered_without_gaps_over_all_steps(script):
 
 
 @pytest.mark.parametrize("baseline", ["equal", "stable"])
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=12)
 @given(script=scripts)
 def test_replaying_the_record_gives_the_same_state_also_from_any_snapshot(baseline, script):
     history = History(msgspec.structs.replace(RECORDED, baseline=baseline), script)
@@ -714,7 +714,7 @@ def test_replaying_the_record_gives_the_same_state_also_from_any_snapshot(baseli
         assert fold(events[number:], snapshot) == history.state
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=12)
 @given(script=scripts)
 def test_a_look_at_a_replayed_canary_is_judged_as_at_the_original(script):
     history = History(RECORDED, script)

@@ -117,7 +117,7 @@ def test_fewer_errors_are_no_drift():
     assert ErrorDetector(HOLDOUT, alarming(1e3)).see([False] * 20_000) == ()
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1), cuts=st.lists(st.integers(0, 2_000), max_size=20))
 def test_how_rows_are_cut_into_calls_changes_no_verdict(seed: int, cuts: list[int]):
     wrong = rows(np.random.default_rng(seed), (1_000, 0.1), (1_000, 0.4))

@@ -65,7 +65,7 @@ def assess(schema, readings, refused=()):
 
 
 @given(records())
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=40)
 def test_the_assessment_is_what_the_formula_says(record):
     schema, facts, readings, refused = record
     found = assess(schema, readings, refused)
@@ -105,7 +105,7 @@ def test_what_does_not_apply_changes_nothing_whatever_its_value(record, data):
 
 
 @given(records(), st.data())
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=40)
 def test_a_right_answer_to_what_is_asked_never_lowers_the_score(record, data):
     """Whatever then applies, or does not any more."""
     schema, _, readings, refused = record
@@ -118,7 +118,7 @@ def test_a_right_answer_to_what_is_asked_never_lowers_the_score(record, data):
 
 
 @given(records(), st.data())
-@settings(deadline=None, max_examples=70)
+@settings(deadline=None, max_examples=40)
 def test_right_answers_to_all_that_is_asked_lead_to_a_record_without_gaps(record, data):
     """Of a schema that can be published, no field stays behind that nobody would ever ask for."""
     schema, _, readings, _ = record

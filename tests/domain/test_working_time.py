@@ -193,7 +193,7 @@ moments = st.datetimes(datetime(2011, 1, 1), datetime(2036, 1, 1)).map(lambda ea
 amounts = st.floats(0.01, 200)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(moments, amounts, amounts, calendars)
 def test_the_hours_until_a_deadline_are_those_that_were_given(start, hours, more, calendar):
     """For any zone, week and moment: what lies between is what was asked for; more hours are due later; and what is
@@ -210,7 +210,7 @@ def test_the_hours_until_a_deadline_are_those_that_were_given(start, hours, more
     assert abs(working_deadline(between, left, calendar, free) - later) < timedelta(milliseconds=1)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(moments, amounts, calendars)
 def test_a_deadline_is_within_the_hours_of_work(start, hours, calendar):
     assume(calendar.opens < calendar.closes)

@@ -187,7 +187,7 @@ async def test_without_a_usable_snapshot_everything_is_folded(bench: Bench) -> N
 
 async def test_of_many_that_are_due_at_once_every_one_gets_its_snapshot(bench: Bench) -> None:
     """A few at a time; the others wait for their turn."""
-    names = [f"s{number}" for number in range(200)]
+    names = [f"s{number}" for number in range(80)]
 
     async def write(name: str) -> None:
         await bench.aggregates.load(KIND, name, presumed_new=True)

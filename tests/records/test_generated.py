@@ -145,8 +145,8 @@ async def assert_retryable(p, events, poisoned):
     assert {id: p.core.store.decode(event) for id, event in again.items()} == {id: events[id] for id in poisoned}
 
 
-async def test_four_hundred_messages_with_four_poisoned_ones(log_url):
-    await story(log_url, 400, 1)
+async def test_two_hundred_messages_with_two_poisoned_ones(log_url):
+    await story(log_url, 200, 1)
 
 
 @pytest.mark.matrix

@@ -34,13 +34,15 @@ class Keeper:
             **options,
         )
         self.said = []
+        self.urls = ()
 
     def ready(self):
         """Wait until both servers are; (NATS URL, database URL)."""
         for line in self.process.stdout:
             self.said.append(line.strip())
             if line.startswith("ready "):
-                return tuple(line.split()[1:])
+                self.urls = tuple(line.split()[1:])
+                return self.urls
         raise AssertionError(f"not ready: {self.said} {self.process.stderr.read()}")
 
     def heard(self, text):
@@ -85,6 +87,19 @@ def keep():
         shutil.rmtree(home, ignore_errors=True)
 
 
+@pytest.fixture(scope="module")
+def shared():
+    """One for the tests that leave it running."""
+    home = Path(tempfile.mkdtemp())
+    keeper = Keeper(home)
+    try:
+        keeper.ready()
+        yield keeper
+    finally:
+        keeper.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
 def gone(pids, timeout=15.0):
     deadline = time.monotonic() + timeout
     while any(_runs(pid) for pid in pids):
@@ -111,6 +126,7 @@ async def put(urls, value):
     await connection.close()
     database = await asyncpg.connect(database_url)
     await database.execute("CREATE TABLE IF NOT EXISTS kept (value text)")
+    await database.execute("DELETE FROM kept")
     await database.execute("INSERT INTO kept VALUES ($1)", value)
     await database.close()
 
@@ -127,36 +143,24 @@ async def kept(urls):
     return message.data.decode(), row
 
 
-def test_sigterm_stops_everything_in_order(keep):
-    keeper = keep()
-    keeper.ready()
-    pids = keeper.pids()
-    assert keeper.stop() == 0
-    assert gone(pids, 0)
-    assert keeper.process.stdout.read().split("\n")[:2] == ["postgresql stopped", "nats-server stopped"]
-
-
-def test_a_second_instance_says_so_and_exits_2(keep):
-    first = keep()
-    first.ready()
-    second = keep(first.home)
+def test_a_second_instance_says_so_and_exits_2(shared, keep):
+    second = keep(shared.home)
     assert second.process.wait(20) == 2
     said = second.process.stderr.read()
-    assert f"another instance (process {first.process.pid}) already runs" in said
+    assert f"another instance (process {shared.process.pid}) already runs" in said
     assert len(said.splitlines()) == 1
 
 
 @pytest.mark.parametrize("name", ["nats-server", "postgresql"])
-def test_a_server_that_is_killed_is_started_again_with_all_its_data(keep, name):
-    keeper = keep()
-    urls = keeper.ready()
-    asyncio.run(put(urls, "before"))
-    os.kill(keeper.pid(name), signal.SIGKILL)
-    keeper.heard(f"{name} ready again")
-    assert asyncio.run(kept(urls)) == ("before", "before")
+def test_a_server_that_is_killed_is_started_again_with_all_its_data(shared, name):
+    asyncio.run(put(shared.urls, f"before {name}"))
+    os.kill(shared.pid(name), signal.SIGKILL)
+    shared.heard(f"{name} ready again")
+    assert asyncio.run(kept(shared.urls)) == (f"before {name}", f"before {name}")
 
 
-def test_after_a_kill_of_the_supervisor_nothing_is_left_and_the_next_start_finds_all_data(keep):
+def test_after_a_kill_of_the_supervisor_or_of_everything_nothing_is_left_and_the_next_start_finds_all_data(keep):
+    """Also after several in a row; and SIGTERM stops all in order."""
     keeper = keep()
     urls = keeper.ready()
     asyncio.run(put(urls, "before"))
@@ -166,20 +170,17 @@ def test_after_a_kill_of_the_supervisor_nothing_is_left_and_the_next_start_finds
     again = keep(keeper.home)
     assert again.ready() == urls
     assert asyncio.run(kept(urls)) == ("before", "before")
-
-
-def test_after_a_kill_of_everything_at_once_the_next_start_finds_all_data(keep):
-    keeper = keep()
-    urls = keeper.ready()
-    asyncio.run(put(urls, "before"))
-    for pid in [keeper.process.pid, *keeper.pids()]:
+    asyncio.run(put(urls, "between"))
+    for pid in [again.process.pid, *again.pids()]:
         os.kill(pid, signal.SIGKILL)
-    keeper.process.wait()
-    assert asyncio.run(_kept_after(keep, keeper)) == ("before", "before")
-
-
-async def _kept_after(keep, keeper):
-    return await kept(keep(keeper.home).ready())
+    again.process.wait()
+    last = keep(keeper.home)
+    assert last.ready() == urls
+    assert asyncio.run(kept(urls)) == ("between", "between")
+    pids = last.pids()
+    assert last.stop() == 0
+    assert gone(pids, 0)
+    assert last.process.stdout.read().split("\n")[:2] == ["postgresql stopped", "nats-server stopped"]
 
 
 def test_a_crash_while_postgresql_is_initialised_leaves_nothing_half_made(keep):
@@ -192,10 +193,8 @@ def test_a_crash_while_postgresql_is_initialised_leaves_nothing_half_made(keep):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_as_root_postgresql_runs_as_somebody_else(keep):
-    keeper = keep()
-    keeper.ready()
-    status = Path(f"/proc/{keeper.pid('postgresql')}/status").read_text()
+def test_as_root_postgresql_runs_as_somebody_else(shared):
+    status = Path(f"/proc/{shared.pid('postgresql')}/status").read_text()
     uid = next(line.split()[1] for line in status.splitlines() if line.startswith("Uid:"))
     assert uid != "0"
 

@@ -82,14 +82,13 @@ def test_while_postgresql_is_initialised(run, tmp_path):
     assert not list((tmp_path / "d").glob("postgres.new-*"))
 
 
-_MORE_MOMENTS = ("comes up", "nats-server ready", "stack with four", "Version 1.0")
+_MORE_MOMENTS = ("comes up", "nats-server ready", "stack with four", "Version 1.0", "deployed while requests")
 
 
 @pytest.mark.parametrize(
     "moment",
     [
         "postgresql ready",
-        "deployed while requests",
         *(pytest.param(moment, marks=pytest.mark.matrix) for moment in _MORE_MOMENTS),
     ],
 )

@@ -459,7 +459,7 @@ interruptions = st.sampled_from([None] * 8 + ["cancel", "timeout", "resume", "wa
 strategies = st.sampled_from(["switch_over", "blue_green", RollingUpdate(1), CANARY, GATED])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=160, deadline=None)
 @given(
     st.lists(st.tuples(outcomes, interruptions), max_size=120),
     strategies,

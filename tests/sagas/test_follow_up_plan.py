@@ -421,7 +421,7 @@ happens = st.sampled_from(
 passing = st.sampled_from([0, 0, 0, 1, 5, 8, 30, 100])
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(performed, happens, passing), max_size=40), st.booleans())
 def test_every_question_has_one_end(script, reminding):
     """For any course of events: no effect is open at the end and no question is waited for; nobody is reminded twice

@@ -463,7 +463,7 @@ evaluations = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=160, deadline=None)
 @given(st.lists(st.tuples(outcomes, interruptions), max_size=40), policies, evaluations, st.booleans(), st.booleans())
 def test_every_way_ends_settled(script, policy, evaluated, champion, given):
     """For any course of events: no effect is open at the end, the experiment is concluded, the model is free for the

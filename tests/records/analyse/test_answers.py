@@ -75,7 +75,7 @@ def test_what_is_no_refusal(text):
 
 
 @given(st.text(max_size=300), st.lists(st.sampled_from(FIELDS), max_size=5, unique_by=lambda field: field.path))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_any_reply_is_read(text, gaps):
     answer = read_answer(text, {}, gaps, "en")
     paths = {field.path for field in gaps}

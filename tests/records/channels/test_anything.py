@@ -110,7 +110,7 @@ def taken(platform, body, headers):
 
 
 @pytest.mark.parametrize("platform", CHANNELS)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(body=st.binary(max_size=300), headers=HEADERS)
 def test_any_bytes(platform, body, headers):
     taken(platform, body, headers)
@@ -118,14 +118,14 @@ def test_any_bytes(platform, body, headers):
 
 
 @pytest.mark.parametrize("platform", ["whatsapp", "telegram", "discord", "cloudevents", "http"])
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(value=JSON)
 def test_any_json(platform, value):
     taken(platform, json.dumps(value).encode(), {"content-type": "application/json"})
 
 
 @pytest.mark.parametrize("platform", ["whatsapp", "telegram", "discord", "cloudevents", "http"])
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(shape=st.sampled_from(SHAPES), path=st.lists(st.integers(0, 20), max_size=9), put=JSON)
 def test_almost_what_the_platform_delivers(platform, shape, path, put):
     taken(platform, json.dumps(mutated(shape, path, put)).encode(), {"content-type": "application/json"})
@@ -148,13 +148,13 @@ LINES = [
 ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(st.sampled_from(LINES) | st.text(max_size=20), max_size=15))
 def test_almost_a_mail(lines):
     taken("email", "\r\n".join(lines).encode("utf-8", "surrogatepass"), {})
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     platform=st.sampled_from(list(CHANNELS)),
     headers=st.dictionaries(

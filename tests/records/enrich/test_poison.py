@@ -93,7 +93,7 @@ ANY = st.one_of(
     st.tuples(st.sampled_from(BEGINNINGS), st.binary(max_size=300)).map(b"".join),
     st.text(max_size=200).map(lambda text: text.encode("utf-16", "surrogatepass")),
 )
-QUIETLY = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+QUIETLY = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @QUIETLY
