@@ -28,9 +28,9 @@ To = Annotated[str | None, QueryParameter(name="to", description="Asked for befo
 
 def skill_router(services: Services) -> Router:
     @get("/{id:str}/workers", summary="Who offers a skill now", operation_id="workers_of_skill")
-    async def workers(id: FromPath[str]) -> Response[Any]:
+    async def workers(id: FromPath[str], min_position: MinPosition = None, wait: Wait = 5.0) -> Response[Any]:
         """By their heartbeats; who was not heard of for a while is not `alive`, and forgotten after another one."""
-        position = await _must_be(services, id, None, 0)
+        position = await _must_be(services, id, min_position, wait)
         items = await workers_of(services.store.connection, id)
         body = {
             "items": items,

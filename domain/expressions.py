@@ -17,6 +17,8 @@ from jmespath.exceptions import JMESPathError
 from jmespath.functions import Functions
 from jmespath.parser import ParsedResult
 
+from domain.expression_limits import CHUNK, MOST_VALUES, Interpreter, TooLarge, size
+
 Path = tuple[str, ...]
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _ON_THEIR_FIRST: Final = frozenset(
@@ -80,7 +82,7 @@ def value(expression: Expression, scope: Scope) -> Any:
         return scope.at(expression.path or ())
     data = _data(expression.reads, scope)
     try:
-        return expression.parsed.search(data)
+        return Interpreter().visit(expression.parsed.parsed, data)
     except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
         raise Unanswerable(f"{expression.text}: {_first_line(error)}") from None
 
@@ -107,15 +109,13 @@ def single(text: str) -> Expression | None:
 
 def filled(template: Any, scope: Scope) -> Any:
     """The template with all expressions of its texts replaced. Raises Unanswerable."""
-    match template:
-        case str():
-            return _written(template, scope) if "${" in template else template
-        case list():
-            return [filled(each, scope) for each in template]  # pyright: ignore[reportUnknownVariableType]
-        case dict():
-            return {key: filled(each, scope) for key, each in template.items()}  # pyright: ignore[reportUnknownVariableType]
-        case _:
-            return template
+    whole = _filled(template, scope)
+    if isinstance(template, (list, dict)):
+        try:
+            size(whole)
+        except TooLarge as error:
+            raise Unanswerable(str(error)) from None
+    return whole
 
 
 def text(template: str, scope: Scope) -> str:
@@ -202,11 +202,30 @@ def _closing(text: str, start: int) -> int:
     raise Unanswerable(f"there is no }} to the ${{ of {text[start - 2 : start + 38]}")
 
 
+def _filled(template: Any, scope: Scope) -> Any:
+    match template:
+        case str():
+            return _written(template, scope) if "${" in template else template
+        case list():
+            return [_filled(each, scope) for each in template]  # pyright: ignore[reportUnknownVariableType]
+        case dict():
+            return {key: _filled(each, scope) for key, each in template.items()}  # pyright: ignore[reportUnknownVariableType]
+        case _:
+            return template
+
+
 def _written(template: str, scope: Scope) -> Any:
     parts = parsed_text(template)
     if len(parts) == 1 and isinstance(parts[0], Expression):
         return value(parts[0], scope)
-    return "".join(_as_text(value(part, scope)) if isinstance(part, Expression) else part for part in parts)
+    texts: list[str] = []
+    left = MOST_VALUES * CHUNK
+    for part in parts:
+        texts.append(_as_text(value(part, scope)) if isinstance(part, Expression) else part)
+        left -= len(texts[-1])
+        if left < 0:
+            raise Unanswerable(f"what it writes has more than {MOST_VALUES * CHUNK} characters")
+    return "".join(texts)
 
 
 def _as_text(found: Any) -> str:

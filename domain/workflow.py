@@ -44,10 +44,11 @@ class Grants(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Parent(Struct, frozen=True):
-    """The run, and its call, that asked for this one."""
+    """The run, and its call, that asked for this one; `depth`: how many runs this one is within."""
 
     run: str
     call: str
+    depth: int = 1
 
 
 class Policy(Struct, frozen=True, omit_defaults=True):

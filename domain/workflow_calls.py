@@ -26,6 +26,10 @@ from domain.workflow import (
 from domain.workflow_definition import Step
 from domain.workflow_input import Scope, World
 
+MOST_CALLS: Final = 10_000
+"""Of one run, apart from those that take back."""
+DEEPEST: Final = 8
+"""Runs that a run may be within."""
 LONGEST_CALL: Final = 120
 """Characters of the id of a call that is the id of a run: its own calls need room."""
 _LONG: Final = 366 * 86_400.0
@@ -81,7 +85,9 @@ class Route(NamedTuple):
 def ask(draft: Draft, asked: Asked) -> None:
     """Always says that it was asked for; where that cannot be, that it has failed too, and what comes of that."""
     fault = _forbidden(draft.state, asked)
-    if fault is not None:
+    if asked.undo is None and is_spent(draft.state):
+        refuse(draft, asked, "invalid", f"a run has at most {MOST_CALLS} calls")
+    elif fault is not None:
         refuse(draft, asked, "refused", fault)
     elif asked.kind == "workflow":
         _ask_workflow(draft, asked)
@@ -156,6 +162,16 @@ def spread(id: str, drawn: float) -> float:
     return (drawn + _share(id)) % 1.0
 
 
+def is_spent(state: Running) -> bool:
+    """It has made all the calls that a run may make."""
+    return len(state.calls) >= MOST_CALLS
+
+
+def depth_of(state: Running) -> int:
+    """How many runs it is within."""
+    return state.parent.depth if state.parent is not None else 0
+
+
 def _forbidden(state: Running, asked: Asked) -> str | None:
     if asked.kind == "skill" and state.grants.skills is not None and asked.skill not in state.grants.skills:
         return f"the run may not use the skill {asked.skill}"
@@ -175,8 +191,8 @@ def _ask_workflow(draft: Draft, asked: Asked) -> None:
     if version not in known.versions:
         refuse(draft, asked, "refused", f"the workflow {asked.skill} has no version {version}")
         return
-    if len(id) > LONGEST_CALL:
-        refuse(draft, asked, "refused", "workflows within workflows are nested too deeply")
+    if len(id) > LONGEST_CALL or depth_of(draft.state) >= DEEPEST:
+        refuse(draft, asked, "refused", f"workflows within workflows are nested too deeply: at most {DEEPEST}")
         return
     seconds = draft.state.steps[asked.step].timeout or _LONG
     policy = Policy(timeout=seconds, lease=seconds, retry=RetryPolicy(attempts=1))

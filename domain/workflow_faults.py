@@ -58,7 +58,7 @@ def faults(definition: Definition) -> list[Fault]:
     found = [fault for name, step in steps.items() for fault in _step(name, step, steps, reach)]
     found += _circles(steps)
     found += _templates(definition.output, "/output", frozenset(steps), _KNOWN - {"remarks"})
-    found += (Fault(f"/input{where}", what) for where, what in _schema(definition.input))
+    found += (Fault(f"/input{where}", what) for where, what in schema_faults(definition.input))
     count = len(parts(steps))
     if count > MOST_STEPS:
         found.append(Fault("/steps", f"{count} steps with all patterns written out are more than {MOST_STEPS}"))
@@ -253,29 +253,61 @@ def _circles(steps: Mapping[str, Step]) -> Iterator[Fault]:
             return
 
 
-def _schema(schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def schema_faults(schema: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """All that is wrong with a JSON schema (draft 2020-12), each with its JSON pointer: its form, and references
+    to what is not in it."""
     if not schema:
-        return
+        return []
+    try:
+        form = _malformed(schema)
+        # Only in a schema of the right form can anything be looked up.
+        return form + list(_references(schema, "", None if form else _resolver(schema)))
+    except RecursionError:
+        return [("", "it is nested too deeply")]
+
+
+def _malformed(schema: Mapping[str, Any]) -> list[tuple[str, str]]:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import ValidationError
 
     checker = Draft202012Validator.FORMAT_CHECKER
     validator = Draft202012Validator(Draft202012Validator.META_SCHEMA, format_checker=checker)
     errors = cast(Iterable[ValidationError], validator.iter_errors(schema))  # pyright: ignore[reportUnknownMemberType]
-    yield from sorted((_pointer("", error.absolute_path), error.message[:300]) for error in errors)
-    yield from _references(schema, "")
+    return sorted((_pointer("", error.absolute_path), error.message[:300]) for error in errors)
 
 
-def _references(schema: Any, where: str) -> Iterator[tuple[str, str]]:
+def _resolver(schema: Mapping[str, Any]) -> Any:
+    from referencing.jsonschema import DRAFT202012, EMPTY_REGISTRY
+
+    return EMPTY_REGISTRY.resolver_with_root(DRAFT202012.create_resource(schema))
+
+
+def _references(schema: Any, where: str, resolver: Any) -> Iterator[tuple[str, str]]:
     """Nothing is fetched when a run starts."""
     if isinstance(schema, Mapping):
-        for key, each in cast(Mapping[str, Any], schema).items():
-            if key in {"$ref", "$dynamicRef"} and isinstance(each, str) and not each.startswith("#"):
-                yield f"{where}/{key}", f"it refers to {each}, which is not in the schema"
-            yield from _references(each, f"{where}/{pointer(key)}")
+        inner = cast(Mapping[str, Any], schema)
+        if where and resolver is not None and isinstance(inner.get("$id"), str):
+            from referencing.jsonschema import DRAFT202012
+
+            resolver = resolver.in_subresource(DRAFT202012.create_resource(inner))
+        for key, each in inner.items():
+            if key in {"$ref", "$dynamicRef"} and isinstance(each, str) and not _is_within(each, resolver):
+                yield f"{where}/{key}", f"it refers to {each[:200]}, which is not in the schema"
+            yield from _references(each, f"{where}/{pointer(key)}", resolver)
     elif isinstance(schema, list):
         for place, each in enumerate(cast(list[Any], schema)):
-            yield from _references(each, f"{where}/{place}")
+            yield from _references(each, f"{where}/{place}", resolver)
+
+
+def _is_within(reference: str, resolver: Any) -> bool:
+    from referencing.exceptions import Unresolvable
+
+    if not reference.startswith("#"):
+        return False
+    try:
+        return resolver is None or isinstance(resolver.lookup(reference).contents, Mapping | bool)
+    except (Unresolvable, ValueError, TypeError):
+        return False
 
 
 def _pointer(start: str, path: Iterable[Any]) -> str:

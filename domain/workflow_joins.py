@@ -10,7 +10,7 @@ from typing import Any, Final
 from domain import expressions
 from domain.expressions import Unanswerable, compiled, holds
 from domain.workflow import Chosen, Revised, Running, StepCompleted, StepFailed, Value
-from domain.workflow_calls import Asked, Draft, ask, refuse
+from domain.workflow_calls import MOST_CALLS, Asked, Draft, ask, is_spent, refuse
 from domain.workflow_definition import Adaptive, Candidate, Partial, Step
 from domain.workflow_input import Scope, filled, given, valued
 from domain.workflow_undo import cancel
@@ -190,13 +190,15 @@ def _not_good_enough(draft: Draft, name: str, step: Step, raw: Value, scope: Sco
     round = draft.state.states[name].round
     if revise is None:
         return
-    if round <= revise.at_most:
+    # Going back without a call is no end either: items there may be none.
+    endless = is_spent(draft.state) or len(draft.events) >= MOST_CALLS
+    if round <= revise.at_most and not endless:
         steps = between(draft.state, revise.back_to, name)
         draft.say(Revised(name, revise.back_to, steps, round + 1, raw))
     elif revise.otherwise == "accept":
         draft.say(StepCompleted(name, _output(step, raw, scope)))
     else:
-        draft.say(StepFailed(name, f"not good enough after {revise.at_most} revisions"))
+        draft.say(StepFailed(name, f"not good enough after {round - 1} revisions"))
 
 
 def between(state: Running, first: str, last: str) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from domain import (
     monitor,
     organization,
     record,
+    skill,
     source,
     stack,
     workflow,
@@ -30,7 +31,7 @@ from domain.pipeline import Pipeline
 from domain.strategy import Canary, Strategy, declared
 from handlers.parts import Load, Part
 from handlers.receiving import received, unknown_fields
-from handlers.starting import SAID, invoked, said, started, unsound_definition
+from handlers.starting import SAID, invoked, said, started, unsound_definition, unsound_skill
 from handlers.unsound import LOOKED_AT, unsound
 
 _LONGEST_ID: Final = 80
@@ -53,6 +54,8 @@ async def resolve(decider: Decider[Any, Any, Any], id: str, command: Any, load: 
         return await invoked(id, command, load)
     if isinstance(command, workflow_definition.Publish):
         return unsound_definition(command) or [Part(decider, id, command)]
+    if isinstance(command, skill.Register):
+        return await asyncio.to_thread(unsound_skill, command) or [Part(decider, id, command)]
     if isinstance(command, deployment.Request):
         return await _deployment_request(id, command, load)
     if isinstance(command, model.Register | model.Configure | model.Retrain) and command.pipeline is not None:

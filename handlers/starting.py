@@ -4,18 +4,22 @@ the run.
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Final
 
 import jsonschema
+from jsonschema.exceptions import UnknownType
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import EMPTY_REGISTRY
 
 from domain import skill, workflow, workflow_definition
 from domain.decider import Decider, Refusal
 from domain.wakeup import Ask, wakeup
 from domain.workflow_definition import Definition, Step
-from domain.workflow_faults import faults
+from domain.workflow_faults import faults, schema_faults
 from domain.workflow_patterns import expanded
 from eventstore.envelope import now
 from handlers.parts import Load, Part
@@ -25,6 +29,8 @@ SAID = workflow.Approve | workflow.Reject | workflow.Cancel | workflow.Retry | w
 """To a run that is there."""
 
 _REMEMBERED: Final = 256
+_UNUSABLE: Final = (Unresolvable, UnknownType, re.error, RecursionError, ValueError, TypeError, AttributeError)
+"""What comes of applying a schema that is none: some are on the record from before schemas were looked at."""
 _ALONE: Final = "call"
 """The one step of a run of one skill alone."""
 
@@ -114,6 +120,17 @@ def unsound_definition(command: workflow_definition.Publish) -> Refusal | None:
     return Refusal("definition_invalid", told) if found else None
 
 
+def unsound_skill(command: skill.Register) -> Refusal | None:
+    """Of both schemas, every fault."""
+    schemas = {"input": command.specification.input, "output": command.specification.output}
+    told = [
+        f"/specification/{name}{where}: {what}"
+        for name, schema in schemas.items()
+        for where, what in schema_faults(schema)
+    ]
+    return Refusal("skill_invalid", "; ".join(told)) if told else None
+
+
 def _too_long() -> Refusal:
     most = workflow.LONGEST_ID
     return Refusal("id_too_long", f"the id of a run has at most {most} characters: others grow from it")
@@ -123,8 +140,12 @@ def _wrong_input(schema: dict[str, Any], given: Any) -> Refusal | None:
     """With every fault."""
     if not schema:
         return None
-    errors: Iterator[Any] = _prepared.validator(schema).iter_errors(given)  # pyright: ignore[reportUnknownMemberType]
-    found = [fault for error in errors for fault in faults_of(error)]
+    try:
+        errors: Iterator[Any] = _prepared.validator(schema).iter_errors(given)  # pyright: ignore[reportUnknownMemberType]
+        found = [fault for error in errors for fault in faults_of(error)]
+    except _UNUSABLE as error:
+        reason = str(error).partition("\n")[0][:300]
+        return Refusal("input_invalid", f"/input: the schema that it is held to cannot be applied: {reason}")
     told = [f"/input{fault.where.removeprefix('/data')}: {fault.what}" for fault in found]
     return Refusal("input_invalid", "; ".join(sorted(told))) if told else None
 
@@ -147,7 +168,9 @@ class _Prepared:
     def validator(self, schema: dict[str, Any]) -> jsonschema.Draft202012Validator:
         known = self._validators.get(id(schema))
         if known is None or known[0] is not schema:
-            known = self._validators[id(schema)] = schema, jsonschema.Draft202012Validator(schema)
+            # With a registry of its own nothing is fetched, whatever a schema refers to.
+            validator = jsonschema.Draft202012Validator(schema, registry=EMPTY_REGISTRY)
+            known = self._validators[id(schema)] = schema, validator
             _trim(self._validators)
         return known[1]
 

@@ -101,6 +101,8 @@ async def _start(
         provider=_provider(settings),
         ready_file=str(directory.run / "roles.ready"),
         log_home="" if settings.nats_url else str(directory.path),
+        data=str(directory.path),
+        skill_paths=tuple(str(path.expanduser().absolute()) for path in settings.skill_paths),
     )
     await supervisor.start(_roles(roles, directory))
     url = f"http://{'127.0.0.1' if settings.host in ('0.0.0.0', '::') else settings.host}:{port}"

@@ -41,7 +41,8 @@ class LogCommands:
         accepted = told.outcome == "accepted"
         where = told.stream.category, told.stream.id
         refusal = told.refusal or "", told.reason or ""
-        return Given(told.command_id, accepted, *where, told.version, told.position, *refusal, told.duplicate)
+        version, position = told.version, told.position
+        return Given(told.command_id, told.command, accepted, *where, version, position, *refusal, told.duplicate)
 
     async def outcome_of(self, category: str, id: str) -> Standing | None:
         try:

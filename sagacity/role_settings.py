@@ -42,6 +42,10 @@ class RoleSettings(msgspec.Struct, frozen=True):
     ready_file: str = ""
     log_home: str = ""
     """Where the log is kept, if on this machine."""
+    data: str = ""
+    """The data directory: passwords are in it, so that no skill reads there."""
+    skill_paths: tuple[str, ...] = ()
+    """What the skills that come along may read."""
 
     @property
     def local_host(self) -> str:

@@ -39,6 +39,7 @@ from sagacity.room import watch_room
 from sagacity.wiring import Core, observer, open_core, saga_runner, targets
 from sagas.rollout import RetryPolicy, TargetOf
 from sagas.targets.process import ProcessTarget
+from skills.skill import Places
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +129,8 @@ async def _work_on_records(settings: RoleSettings, core: Core) -> None:
 
 async def _work_on_workflows(settings: RoleSettings, core: Core, listening: asyncio.Event) -> None:
     skill_work = await asyncio.to_thread(import_module, "sagacity.skill_work")
-    await skill_work.run_workflows(core, await _predictions(settings, core), settings.provider, listening)
+    places = Places(settings.skill_paths, (settings.data,) if settings.data else ())
+    await skill_work.run_workflows(core, await _predictions(settings, core), settings.provider, places, listening)
 
 
 async def _api(settings: RoleSettings, core: Core, target_of: TargetOf, stop: asyncio.Event) -> None:

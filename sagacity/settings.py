@@ -85,6 +85,7 @@ class Settings(BaseSettings):
     prediction_days: Annotated[float, Field(ge=0.01, le=3660)] = 30.0
     prediction_bytes: Annotated[int, Field(ge=1_000_000, le=2**50)] = 1024**3
     observed_days: Annotated[float, Field(ge=0.01, le=3660)] = 90.0
+    skill_paths: Annotated[tuple[Path, ...], BeforeValidator(_words)] = ()
 
     provider_url: Annotated[str | None, _url("http", "https")] = None
     provider_model: str | None = None

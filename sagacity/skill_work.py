@@ -10,15 +10,17 @@ from sagacity.builtin_skills import builtin_skills
 from sagacity.role_settings import ProviderAccess
 from sagacity.wiring import Core
 from sagacity.workflow_work import register_skills, workflow_engine
+from skills.skill import Places
 
 
 async def run_workflows(
-    core: Core, predictions: Predictions, access: ProviderAccess | None, listening: asyncio.Event
+    core: Core, predictions: Predictions, access: ProviderAccess | None, places: Places, listening: asyncio.Event
 ) -> None:
-    """Until cancelled. `listening` is set when runs are heard of. `predictions` are closed in the end."""
+    """Until cancelled. `listening` is set when runs are heard of; what skills read is within `places`. `predictions`
+    are closed in the end."""
     async with builtin_skills(core, predictions, access) as skills:
         await register_skills(core, skills)
-        engine = workflow_engine(core, skills)
+        engine = workflow_engine(core, skills, places=places)
 
         async def announce() -> None:
             await engine.ready()

@@ -9,7 +9,8 @@ import msgspec
 
 from domain import skill
 from eventstore.blobs import Blobs
-from eventstore.envelope import new_id
+from eventstore.catalogue import tag_of
+from eventstore.envelope import StreamId, new_id
 from handlers.command import Caller, Directive
 from sagacity.wiring import Core
 from sagas.workflows.engine import ACK_WAIT, WorkflowEngine
@@ -19,7 +20,7 @@ from sagas.workflows.means import ACTOR, WORKERS, Means, Origin, Tell
 from sagas.workflows.queue import Queue
 from sagas.workflows.values import Values
 from skills.executing import Executor
-from skills.skill import Skill
+from skills.skill import Places, Skill
 
 
 def workflow_engine(
@@ -27,10 +28,11 @@ def workflow_engine(
     skills: Iterable[Skill[Any, Any]] = (),
     *,
     ack_wait: float = ACK_WAIT,
+    places: Places | None = None,
 ) -> WorkflowEngine:
-    """`skills` are done in this process, all others by workers."""
+    """`skills` are done in this process, within `places` (None: no bounds), all others by workers."""
     blobs, worker = Blobs(core.connection), f"{WORKERS}{new_id()}"
-    executor = Executor(blobs, worker=worker)
+    executor = Executor(blobs, worker=worker, places=places)
     means = Means(
         core.store,
         core.aggregates,
@@ -38,7 +40,7 @@ def workflow_engine(
         Known(core.store, core.aggregates),
         Queue(core.connection),
         teller(core),
-        Local(executor.run),
+        Local(executor.run, places=places),
         worker,
         {(each.name, each.specification.version): each for each in skills},
     )
@@ -68,6 +70,9 @@ def teller(core: Core) -> Tell:
         )
         directive = Directive(id=command_id, category=category, stream_id=id, command=command)
         (outcome,) = await core.handler.direct([directive], caller)
+        given = tag_of(command), StreamId(category, id)
+        if (outcome.command, outcome.stream) != given:
+            return f"command_id_taken: {command_id} was {outcome.command} to {outcome.stream}"
         return f"{outcome.refusal}: {outcome.reason}" if outcome.outcome == "refused" else None
 
     return tell

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from skills.isolation.exchange import Answer, Call, Done, Told, Undone
-from skills.skill import Context, Skill, SkillFailed, skill_of
+from skills.skill import Context, Progress, Skill, SkillFailed, skill_of
 
 _LONGEST: Final = 4_000
 """Characters of a reason."""
@@ -23,7 +23,8 @@ class InvalidInput(Exception):
 
 def found_and_called(call: Call, tell: Callable[[Told], None]) -> Answer:
     """By the name of the function. Whatever becomes of it is an answer."""
-    context = Context(call.user, call.system, call.security, lambda fraction, note="": tell(Told(fraction, note)))
+    progress: Progress = lambda fraction, note="": tell(Told(fraction, note))  # noqa: E731
+    context = Context(call.user, call.system, call.security, progress, places=call.places)
     try:
         skill = skill_of(attrgetter(call.function)(import_module(call.module)))
     except (Exception, SystemExit) as error:

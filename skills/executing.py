@@ -22,7 +22,7 @@ from skills.isolation.exchange import BOUNDS, Answer, Bounds, Call, Done, Told, 
 from skills.isolation.processes import Pool, isolated
 from skills.isolation.rights import effective, stricter
 from skills.protocol import Failed, Result, Succeeded, Work
-from skills.skill import Context, Progress, Skill
+from skills.skill import Context, Places, Progress, Skill
 
 _LONGEST: Final = 4_000
 _LONGEST_NOTE: Final = 1_000
@@ -40,7 +40,8 @@ def importable(skill: Skill[Any, Any]) -> tuple[str, str]:
 
 class Executor:
     """`processes`: of the pool, as many as there are processors if not given. `unenforced`: isolated skills run even
-    where this machine cannot keep all limits. Safe for any number of concurrent callers."""
+    where this machine cannot keep all limits; `places`: what skills that look at files may look at. Safe for any number
+    of concurrent callers."""
 
     def __init__(
         self,
@@ -50,12 +51,14 @@ class Executor:
         processes: int | None = None,
         unenforced: bool = False,
         bounds: Bounds = BOUNDS,
+        places: Places | None = None,
     ) -> None:
         self._blobs = blobs
         self._worker = worker
         self._pool = Pool(processes or os.cpu_count() or 1)
         self._lenient = unenforced
         self._bounds = bounds
+        self._places = places
 
     async def run(self, skill: Skill[Any, Any], call: Work, progress: Progress | None = None) -> Result:
         """Until its deadline. `progress` is called in this thread. Raises LogUnavailable when input or output belong in
@@ -87,8 +90,8 @@ class Executor:
         if isolation is not None or skill.runs == "isolated":
             return await self._isolated(skill, call, given, isolation or Isolation(), tell)
         if skill.runs == "process":
-            return await self._pool.carry_out(_call(skill, call, given), tell)
-        return await _here(skill, call, given, tell)
+            return await self._pool.carry_out(_call(skill, call, given, self._places), tell)
+        return await _here(skill, call, given, tell, self._places)
 
     async def _isolated(
         self, skill: Skill[Any, Any], call: Work, given: bytes, isolation: Isolation, tell: Callable[[Told], None]
@@ -97,7 +100,7 @@ class Executor:
         missing = unenforced(rights)
         if missing and not self._lenient:
             return Undone(f"this machine cannot isolate it: {'; '.join(missing)}", retryable=False)
-        return await isolated(_call(skill, call, given), rights, self._bounds, tell)
+        return await isolated(_call(skill, call, given, self._places), rights, self._bounds, tell)
 
     async def _input(self, value: Value) -> bytes:
         """Raises BlobMissing, LogUnavailable."""
@@ -125,9 +128,9 @@ class Executor:
         return Value(inline=msgspec.json.decode(output))
 
 
-def _call(skill: Skill[Any, Any], call: Work, given: bytes) -> Call:
+def _call(skill: Skill[Any, Any], call: Work, given: bytes, places: Places | None) -> Call:
     module, name = importable(skill)
-    return Call(module, name, given, call.user, call.system, call.security)
+    return Call(module, name, given, call.user, call.system, call.security, places)
 
 
 def _passed_on(progress: Progress | None) -> Callable[[Told], None]:
@@ -143,8 +146,11 @@ def _passed_on(progress: Progress | None) -> Callable[[Told], None]:
     return tell
 
 
-async def _here(skill: Skill[Any, Any], call: Work, given: bytes, tell: Callable[[Told], None]) -> Answer:
-    context = Context(call.user, call.system, call.security, lambda fraction, note="": tell(Told(fraction, note)))
+async def _here(
+    skill: Skill[Any, Any], call: Work, given: bytes, tell: Callable[[Told], None], places: Places | None
+) -> Answer:
+    progress: Progress = lambda fraction, note="": tell(Told(fraction, note))  # noqa: E731
+    context = Context(call.user, call.system, call.security, progress, places=places)
     if skill.runs == "async":
         return await called_here(skill, given, context)
     return await _in_thread(lambda: called(skill, given, context), f"skill-{skill.name}")

@@ -14,10 +14,11 @@ import msgspec
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
+from eventstore.envelope import now
 from eventstore.errors import EventStoreError
 from eventstore.tasks import end_tasks
 from skills.executing import Executor
-from skills.protocol import Failed, Heartbeat, Leased, Work
+from skills.protocol import Failed, Heartbeat, Leased, Result, Work
 from skills.reporting import ProgressOf, Reports
 from skills.skill import Skill
 
@@ -102,18 +103,24 @@ class Serving:
     async def _dealt_with(self, message: Msg) -> None:
         """Acknowledged when its result is on record, and not before."""
         work = self._read(message)
-        delivery = message.metadata.num_delivered or 1
-        if delivery == 1 or not await self._reports.is_on_record(work.call, work.attempt):
-            await self._reports.leased(work.call, work.attempt, Leased(self._worker, delivery))
-            progress = ProgressOf(self._reports, work.call, work.attempt, delivery)
-            try:
-                result = await self._executor.run(self.skill, work, progress)
-            finally:
-                await progress.end()
+        # Also of a first delivery: a server that was killed may have queued a finished call anew, and a call that
+        # nobody waits for any more has a result that the engine has put there.
+        if not await self._reports.is_on_record(work.call, work.attempt):
+            result = await self._carried_out(work, message.metadata.num_delivered or 1)
             await self._reports.result(work.call, work.attempt, result)
             self._done += 1
             self._failed += isinstance(result, Failed)
         await _answer(message, b"+ACK")
+
+    async def _carried_out(self, work: Work, delivery: int) -> Result:
+        if work.system.deadline <= now():
+            return Failed("its deadline was over before it was begun", worker=self._worker)
+        await self._reports.leased(work.call, work.attempt, Leased(self._worker, delivery))
+        progress = ProgressOf(self._reports, work.call, work.attempt, delivery)
+        try:
+            return await self._executor.run(self.skill, work, progress)
+        finally:
+            await progress.end()
 
     def _read(self, message: Msg) -> Work:
         """Raises Poison."""

@@ -57,6 +57,14 @@ class Security(msgspec.Struct, frozen=True):
     write: tuple[str, ...] | None = None
 
 
+class Places(msgspec.Struct, frozen=True):
+    """What whoever runs a skill lets it read, whatever the security context of a call grants: nothing outside the
+    directories `allowed`, and nothing within those `kept`."""
+
+    allowed: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+
+
 class Progress(Protocol):
     """`fraction` of the work, 0 to 1. It may be told often: what is passed on is limited."""
 
@@ -66,7 +74,8 @@ class Progress(Protocol):
 @dataclass(frozen=True)
 class Context:
     """The three contexts, kept apart. `spend` adds to the cost of the call; `exchanged` puts the hash of what was asked
-    of a language model, or answered by it, on the record of the call."""
+    of a language model, or answered by it, on the record of the call. `places` (None: no bounds) are not of the call,
+    but of the process that does it."""
 
     user: User
     system: System
@@ -74,6 +83,7 @@ class Context:
     progress: Progress
     costs: list[float] = field(default_factory=list[float])
     exchanges: list[str] = field(default_factory=list[str])
+    places: Places | None = None
 
     def spend(self, cost: float) -> None:
         self.costs.append(cost)

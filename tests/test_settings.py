@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from sagacity.settings import SettingsError, load_settings
@@ -17,6 +19,14 @@ def test_defaults_give_way_to_the_file_the_file_to_the_environment_and_that_to_f
     settings = load_settings({"data": home, "port": 1003}, {"SAGACITY_PORT": "1002", "SAGACITY_HOST": "10.0.0.2"})
     assert (settings.port, settings.host, settings.log_level) == (1003, "10.0.0.2", "DEBUG")
     assert settings.nats_url is None
+
+
+def test_directories_are_a_list_in_the_file_and_separated_by_commas_in_the_environment(data):
+    home = data('skill_paths = ["/srv/code", "docs"]')
+    paths = (Path("/srv/code"), Path("docs"))
+    assert load_settings({"data": home}, {}).skill_paths == paths
+    assert load_settings({"data": data("")}, {"SAGACITY_SKILL_PATHS": "/srv/code, docs"}).skill_paths == paths
+    assert load_settings({"data": data("")}, {}).skill_paths == ()
 
 
 def test_flags_that_were_not_given_do_not_count(data):

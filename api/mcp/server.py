@@ -23,7 +23,7 @@ from mcp_types import (
 
 from api.mcp import resources, tools
 from api.mcp.platform import Platform, Refused
-from api.mcp.tools import Offer
+from api.mcp.tools import HARMLESS, Choice, Offer
 
 _INSTRUCTIONS: Final = (
     "Tools are skills and workflows of Sagacity; every call is recorded with its input, output and cost. "
@@ -32,12 +32,20 @@ _INSTRUCTIONS: Final = (
 Request = ServerRequestContext[Any, Any]
 
 
-def mcp_server(platform: Platform, version: str) -> Server[Any]:
+def mcp_server(platform: Platform, version: str, choice: Choice = HARMLESS) -> Server[Any]:
+    """`choice`: which tools are offered; unless told otherwise, those that change nothing."""
+
     async def list_tools(_: Request, __: PaginatedRequestParams | None) -> ListToolsResult:
-        return ListToolsResult(tools=[offer.tool for offer in (await _offers(platform)).values()])
+        offers = (await _offers(platform)).values()
+        return ListToolsResult(tools=[offer.tool for offer in offers if choice.has(offer)])
 
     async def call_tool(context: Request, params: CallToolRequestParams) -> CallToolResult:
-        return await _call(platform, context, params.name, params.arguments or {})
+        offer = (await _offers(platform)).get(params.name)
+        if offer is None:
+            raise MCPError(INVALID_PARAMS, f"there is no tool {params.name}")
+        if not choice.has(offer):
+            raise MCPError(INVALID_PARAMS, f"{params.name} may have effects: it is offered with --tool {params.name}")
+        return await _call(platform, context, offer, params.arguments or {})
 
     async def list_resources(_: Request, __: PaginatedRequestParams | None) -> ListResourcesResult:
         known = await _asked(platform, "/projections")
@@ -70,11 +78,7 @@ async def _offers(platform: Platform) -> dict[str, Offer]:
     return {offer.tool.name: offer for offer in offers if offer is not None}
 
 
-async def _call(platform: Platform, context: Request, name: str, arguments: dict[str, Any]) -> CallToolResult:
-    offer = (await _offers(platform)).get(name)
-    if offer is None:
-        raise MCPError(INVALID_PARAMS, f"there is no tool {name}")
-
+async def _call(platform: Platform, context: Request, offer: Offer, arguments: dict[str, Any]) -> CallToolResult:
     told: tuple[int, str] | None = None
 
     async def seen(run: dict[str, Any]) -> None:

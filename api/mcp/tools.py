@@ -14,12 +14,27 @@ _LONGEST_TEXT: Final = 100_000
 
 
 class Offer(NamedTuple):
-    """A tool, and what is to be given to begin it: the command and its data but for the input."""
+    """A tool, and what is to be given to begin it: the command and its data but for the input. `effects`: calling it
+    may change something."""
 
     tool: Tool
     command: str
     data: dict[str, Any]
     wrapped: bool
+    effects: bool
+
+
+class Choice(NamedTuple):
+    """What is offered: what has no effects, and beyond that what was named, or everything."""
+
+    named: frozenset[str] = frozenset()
+    everything: bool = False
+
+    def has(self, offer: Offer) -> bool:
+        return self.everything or not offer.effects or offer.tool.name in self.named
+
+
+HARMLESS: Final = Choice()
 
 
 def skill_offer(row: dict[str, Any]) -> Offer | None:
@@ -30,15 +45,16 @@ def skill_offer(row: dict[str, Any]) -> Offer | None:
     specification: dict[str, Any] = max(offered, key=lambda each: each["share"])["specification"]
     schema, wrapped = _object_schema(specification.get("input", {}))
     output, shapeless = _object_schema(specification.get("output", {}))
-    annotations = ToolAnnotations(read_only_hint=not specification.get("effects", True))
+    # Any of the versions may be the one that is asked.
+    effects = any(each["specification"].get("effects", True) for each in offered)
     tool = Tool(
         name=row["id"],
         description=specification.get("description") or row["id"],
         input_schema=schema,
         output_schema=None if shapeless or not specification.get("output") else output,
-        annotations=annotations,
+        annotations=ToolAnnotations(read_only_hint=not effects),
     )
-    return Offer(tool, "workflow.invoke", {"skill": row["id"], "park": False}, wrapped)
+    return Offer(tool, "workflow.invoke", {"skill": row["id"], "park": False}, wrapped, effects)
 
 
 def workflow_offer(row: dict[str, Any]) -> Offer | None:
@@ -49,7 +65,7 @@ def workflow_offer(row: dict[str, Any]) -> Offer | None:
     schema, wrapped = _object_schema(definition.get("input", {}))
     description = definition.get("description") or f"Runs the workflow {row['id']}"
     tool = Tool(name=WORKFLOW + row["id"], description=description, input_schema=schema)
-    return Offer(tool, "workflow.start", {"definition": row["id"]}, wrapped)
+    return Offer(tool, "workflow.start", {"definition": row["id"]}, wrapped, effects=True)
 
 
 def input_of(offer: Offer, arguments: dict[str, Any]) -> Any:

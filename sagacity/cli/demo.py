@@ -21,7 +21,7 @@ from eventstore.errors import EventStoreError
 from eventstore.tasks import end_tasks
 from sagacity.cli import UserError
 from sagacity.cli.stopping import until_stopped
-from sagacity.demo import paperwork
+from sagacity.demo import paperwork, workflows
 from sagacity.demo.blue_green import back_at_once
 from sagacity.demo.canaries import good_canary, introduce, slow_canary, wrong_canary
 from sagacity.demo.fallback import another_target
@@ -41,7 +41,9 @@ from sagacity.demo.story import (
     prepare,
     update_under_traffic,
 )
+from sagacity.demo.team import Team
 from sagacity.demo.traffic import Traffic
+from sagacity.demo.workflows import own_code
 from sagacity.embedded.directory import CannotStart, free_port
 from sagacity.embedded.service import StartFailed
 from sagacity.passwords import without_passwords
@@ -55,16 +57,17 @@ from sagas.targets.process import ProcessTarget
 @click.option("--port", metavar="N", help="HTTP port (default: a free one).")
 @click.option("--exit", "exit_", is_flag=True, help="Stop after the story; exit 0 only if it came out as told.")
 def demo(data: str | None, port: str | None, exit_: bool) -> int:
-    """Bring the platform up and tell the story of a service, of a model and of some documents.
+    """Bring the platform up and tell the story of a service, of a model, of some documents and of skills at work.
 
     A service goes out as 1.0, is updated to 1.1 under constant traffic, a broken 1.2 rolls itself back, and the
     platform is killed in the middle of 1.3. Then three canaries are judged by evidence: 1.4 is too slow, 1.5 is wrong
     now and then, and 1.6 is fine. 1.7 goes out blue/green and back at once, and a target is lost in the middle of a
     deployment. Then a model is trained and asked under constant traffic; the world changes, its drift is found, and a
-    new version takes its place by evidence; a sabotaged training is refused. At last a folder of documents becomes
-    records, and the sender of an incomplete one is asked, and answers. It takes about three minutes. Settings in the
-    environment (SAGACITY_…) hold here as for `up`; only data directory and port have defaults of their own.
-    Example:
+    new version takes its place by evidence; a sabotaged training is refused. Then a folder of documents becomes
+    records, and the sender of an incomplete one is asked, and answers. At last a swarm of skills reviews code of this
+    project, one of them fails and another does its work, and quality assurance sends a hybrid's work back once. It
+    takes about three minutes. Settings in the environment (SAGACITY_…) hold here as for `up`; only data directory and
+    port have defaults of their own. Example:
 
         sagacity demo --exit
     """
@@ -80,7 +83,8 @@ def demo(data: str | None, port: str | None, exit_: bool) -> int:
 
 
 def demo_settings(data: str | None, port: str | None, own: Path) -> Settings:
-    """As for `up`, but with the data directory `own` and a free port unless others are given.
+    """As for `up`, but with the data directory `own` and a free port unless others are given; skills may read the code
+    that they review.
 
     Raises SettingsError, and UserError when a role is left out.
     """
@@ -89,7 +93,8 @@ def demo_settings(data: str | None, port: str | None, own: Path) -> Settings:
     missing = Settings.model_fields["role"].default - settings.role
     if missing:
         raise UserError(f"role: the demo needs all of them; missing: {', '.join(sorted(missing))}")
-    return settings if "port" in settings.model_fields_set else settings.model_copy(update={"port": 0})
+    port_of = {} if "port" in settings.model_fields_set else {"port": 0}
+    return settings.model_copy(update={**port_of, "skill_paths": (*settings.skill_paths, own_code())})
 
 
 class Telling:
@@ -136,6 +141,7 @@ class Telling:
             last = await self._deployments(platform, running, run)
             await self._models(running, run)
             await self._records(platform, running, run)
+            await self._workflows(platform, running, run)
             return last
 
     async def _deployments(self, platform: Platform, running: RunningPlatform, run: str) -> str:
@@ -176,6 +182,12 @@ class Telling:
                     self._check(await chapter(office))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    async def _workflows(self, platform: Platform, running: RunningPlatform, run: str) -> None:
+        async with httpx.AsyncClient(base_url=running.url, timeout=40, headers={"X-Actor": "demo"}) as client:
+            team = Team(platform, client, own_code(), run, self._chapter, self._line)
+            for chapter in workflows.CHAPTERS:
+                self._check(await chapter(team))
 
     def _line(self, text: str, is_verdict: bool) -> None:
         traffic = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,12 +12,20 @@ from sagacity.cli import UserError
 from sagacity.cli.connecting import ApiPlace, api_options, open_api, run
 from sagacity.cli.stopping import until_stopped
 
+if TYPE_CHECKING:
+    from mcp.server.lowlevel import Server
+
 
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65_535), help="Streamable HTTP on this port, instead of stdio.")
+@click.option("--tool", "tools", multiple=True, metavar="NAME", help="Offer this one too, whatever its effects.")
+@click.option("--all-tools", is_flag=True, help="Offer every skill and workflow, whatever its effects.")
 @api_options
-def mcp(*, target: ApiPlace, port: int | None) -> None:
+def mcp(*, target: ApiPlace, port: int | None, tools: tuple[str, ...], all_tools: bool) -> None:
     """Offer skills and workflows as MCP tools, read models and the audit trail as resources.
+
+    Skills without effects are offered; others, and workflows (as workflow.NAME), where they are named by --tool, which
+    may be given more than once, or with --all-tools.
 
     Over standard input and output, as programs that start their MCP servers themselves want it, or with --port over
     streamable HTTP at http://127.0.0.1:PORT/mcp.
@@ -26,33 +35,36 @@ def mcp(*, target: ApiPlace, port: int | None) -> None:
         sagacity mcp --port 8100
     """
     try:
-        run(_over_http(target, port) if port else _over_stdio(target))
+        run(_serve(target, port, tools, all_tools))
     except OSError as error:
         raise UserError(str(error)) from error
 
 
-async def _over_stdio(target: ApiPlace) -> None:
+async def _serve(target: ApiPlace, port: int | None, tools: tuple[str, ...], all_tools: bool) -> None:
+    from api.mcp.platform import Platform
+    from api.mcp.server import mcp_server
+    from api.mcp.tools import Choice
+
+    async with open_api(target) as api:
+        server = mcp_server(Platform(api.client), version("sagacity"), Choice(frozenset(tools), all_tools))
+        await (_over_http(server, api.url, port) if port else _over_stdio(server))
+
+
+async def _over_stdio(server: Server[Any]) -> None:
     from mcp.server.stdio import stdio_server
 
-    from api.mcp.platform import Platform
-    from api.mcp.server import mcp_server
-
-    async with open_api(target) as api:
-        server = mcp_server(Platform(api.client), version("sagacity"))
-        async with stdio_server() as (incoming, outgoing):
-            await server.run(incoming, outgoing, server.create_initialization_options())
+    async with stdio_server() as (incoming, outgoing):
+        await server.run(incoming, outgoing, server.create_initialization_options())
 
 
-async def _over_http(target: ApiPlace, port: int) -> None:
-    from api.mcp.platform import Platform
-    from api.mcp.server import mcp_server
+async def _over_http(server: Server[Any], url: str, port: int) -> None:
     from api.serving import serve
 
-    async with open_api(target) as api:
-        app = mcp_server(Platform(api.client), version("sagacity")).streamable_http_app()
+    # For this host it also refuses requests by another name, as pages of a browser could send them (DNS rebinding).
+    app = server.streamable_http_app(host="127.0.0.1")
 
-        async def work(stop: asyncio.Event) -> None:
-            click.echo(f"http://127.0.0.1:{port}/mcp in front of {api.url}")
-            await serve(app, "127.0.0.1", port, stop)
+    async def work(stop: asyncio.Event) -> None:
+        click.echo(f"http://127.0.0.1:{port}/mcp in front of {url}")
+        await serve(app, "127.0.0.1", port, stop)
 
-        await until_stopped(work)
+    await until_stopped(work)

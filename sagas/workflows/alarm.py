@@ -1,14 +1,14 @@
-"""The one durable timer of a run that rests."""
+"""The durable timer of a run that rests: one of each engine that has left it.
+
+A timer that two engines shared would be moved by one while the other still believes in what it has set.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
 
 from sagas.timers import FARTHEST, RUNS, Due, drop_timers, set_timer
 from sagas.workflows.means import Means
-
-_NAME: Final = "due"
 
 
 class Alarm:
@@ -24,7 +24,7 @@ class Alarm:
         at = min(at, moment + FARTHEST)
         armed = self._means.armed.get(self._id)
         if armed is None or not moment < armed <= at:
-            await set_timer(self._means.store.connection, Due(self._id, _NAME), at, RUNS)
+            await set_timer(self._means.store.connection, Due(self._id, self._means.worker), at, RUNS)
             self._means.armed.put(self._id, at)
 
     async def drop(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import jsonschema
+from referencing.jsonschema import EMPTY_REGISTRY
 
 _REMEMBERED: Final = 1_000
 _NAMED: Final = 10
@@ -35,7 +36,8 @@ class Checks:
         known = self._validators.get(id(schema))
         if known is not None and known[0] is schema:
             return known[1]
-        validator = jsonschema.Draft202012Validator(schema)
+        # With a registry of its own nothing is fetched, whatever a schema refers to.
+        validator = jsonschema.Draft202012Validator(schema, registry=EMPTY_REGISTRY)
         self._validators[id(schema)] = schema, validator
         if len(self._validators) > _REMEMBERED:
             self._validators.popitem(last=False)

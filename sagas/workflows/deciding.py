@@ -56,6 +56,15 @@ async def decided(
     return found if stored is found.events else Decided(stored, folded(state, stored))
 
 
+async def succeeded(means: Means, run: str, inputs: Sequence[Input], state: Running, moment: datetime) -> Decided:
+    """Which calls have, by the inputs; nothing of what follows from it. Raises LogUnavailable, WriteTooLarge."""
+    results = [each for each in inputs if isinstance(each.said, CallSucceeded)]
+    said = [await _checked(means, each, state, moment) for each in results]
+    taken = _taken(means, run, [each for each in said if isinstance(each, CallSucceeded)], state, moment)
+    stored = await means.values.stored(taken.events)
+    return Decided(stored, folded(state, stored))
+
+
 def folded(state: State, events: Sequence[Event]) -> State:
     for event in events:
         state = workflow.evolve(state, event)
@@ -64,8 +73,16 @@ def folded(state: State, events: Sequence[Event]) -> State:
 
 def _decide(means: Means, run: str, said: Sequence[Said], state: Running, actor: str, moment: datetime) -> Decided:
     """Raises NotAtHand."""
-    known = means.known
-    world = World(moment, means.drawn(), known.skills.states, known.definitions.states, means.values.at_hand)
+    events, after = _taken(means, run, said, state, moment)
+    if not isinstance(after, Running):
+        return Decided(events, after)
+    more = advance(run, after, actor, _world(means, moment))
+    return Decided([*events, *more], folded(after, more))
+
+
+def _taken(means: Means, run: str, said: Sequence[Said], state: Running, moment: datetime) -> Decided:
+    """Raises NotAtHand."""
+    world = _world(means, moment)
     events: list[Event] = []
     after: State = state
     for each in said:
@@ -73,11 +90,12 @@ def _decide(means: Means, run: str, said: Sequence[Said], state: Running, actor:
             more = take(run, after, each, world)
             after = folded(after, more)
             events += more
-    if isinstance(after, Running):
-        more = advance(run, after, actor, world)
-        after = folded(after, more)
-        events += more
     return Decided(events, after)
+
+
+def _world(means: Means, moment: datetime) -> World:
+    known = means.known
+    return World(moment, means.drawn(), known.skills.states, known.definitions.states, means.values.at_hand)
 
 
 async def _checked(means: Means, input: Input, state: Running, moment: datetime) -> Said:

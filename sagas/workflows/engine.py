@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 CONSUMER: Final = "workflows"
 ACK_WAIT: Final = 10.0
 IN_FLIGHT: Final = 20_000
+MOST_DELIVERIES: Final = 10
+"""Of one wake-up. A run that is woken more often and never rests takes its process with it."""
 _UNREADABLE: Final = 30.0
 """Seconds until a run that can neither go on nor be ended is tried again."""
 
@@ -132,6 +134,8 @@ class WorkflowEngine:
         run.held.append(delivery)
         if delivery.times > 1:
             run.recover()
+        if delivery.times > MOST_DELIVERIES:
+            run.condemn(f"the engine has begun with it {delivery.times - 1} times and never came to an end")
 
     async def _drive(self, id: str, run: Run) -> None:
         try:

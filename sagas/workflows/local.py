@@ -13,7 +13,7 @@ import msgspec
 
 from domain.workflow import Value
 from skills.protocol import Failed, Result, Succeeded, Work
-from skills.skill import Context, Progress, Skill, SkillFailed
+from skills.skill import Context, Places, Progress, Skill, SkillFailed
 
 AT_ONCE: Final = 32
 """Calls beside the event loop."""
@@ -28,23 +28,25 @@ class Perform(Protocol):
 
 
 class Local:
-    """`beside` does what is not done in the event loop, `at_once` calls at a time."""
+    """`beside` does what is not done in the event loop, `at_once` calls at a time; `places`: what skills that look at
+    files may look at."""
 
-    def __init__(self, beside: Perform, at_once: int = AT_ONCE) -> None:
+    def __init__(self, beside: Perform, at_once: int = AT_ONCE, places: Places | None = None) -> None:
         self._beside = beside
+        self._places = places
         self._turns = asyncio.Semaphore(at_once)
 
     async def __call__(self, skill: Skill[Any, Any], call: Work, progress: Progress | None = None) -> Result:
         is_here = skill.runs == "async" and skill.specification.isolation is None and call.isolation is None
         if is_here and not call.input.hash and call.security.skills is None:
-            return await _here(skill, call, progress or _unheard)
+            return await _here(skill, call, progress or _unheard, self._places)
         async with self._turns:
             return await self._beside(skill, call, progress)
 
 
-async def _here(skill: Skill[Any, Any], call: Work, progress: Progress) -> Result:
+async def _here(skill: Skill[Any, Any], call: Work, progress: Progress, places: Places | None) -> Result:
     begun = time.perf_counter()
-    context = Context(call.user, call.system, call.security, progress)
+    context = Context(call.user, call.system, call.security, progress, places=places)
     try:
         given = skill.read(call.input.inline)
     except msgspec.ValidationError as error:

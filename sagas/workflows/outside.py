@@ -6,20 +6,22 @@ Everything here may be done twice: each has an id of its own, under which it cou
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from domain import skill, workflow
 from domain.workflow import Call, ChildEnded, Ended, Parent, Running
+from domain.workflow_calls import depth_of
 from domain.workflow_course import CallFailed
 from domain.workflow_patterns import expanded
 from eventstore.envelope import StreamId
 from eventstore.errors import LogUnavailable, WriteTooLarge
 from sagas.workflows.attempts import work_of
-from sagas.workflows.means import Means, Origin
+from sagas.workflows.means import WORKERS, Means, Origin
 from sagas.workflows.values import ValueLost
 
 log = logging.getLogger(__name__)
@@ -81,9 +83,10 @@ class Outside:
             state.context,
             state.grants,
             _left(state),
-            Parent(self._run, id),
+            Parent(self._run, id, depth_of(state) + 1),
         )
-        refused = await self._means.tell(workflow.workflow.category, id, begin, f"{id}-begin", origin, as_origin=True)
+        category, command_id = workflow.workflow.category, _command_id("begin", id)
+        refused = await self._means.tell(category, id, begin, command_id, origin, as_origin=True)
         if refused is not None:
             return CallFailed(id, call.attempt, "refused", refused[:_REASON], retryable=False)
         return None
@@ -94,7 +97,7 @@ class Outside:
             return
         ended = ChildEnded(state.parent.call, state.outcome, state.output, state.reason, state.cost)
         category = workflow.workflow.category
-        refused = await self._means.tell(category, state.parent.run, ended, f"{self._run}-ended", origin)
+        refused = await self._means.tell(category, state.parent.run, ended, _command_id("ended", self._run), origin)
         if refused is not None:
             log.info("run %s is not waited for any more by %s: %s", self._run, state.parent.run, refused)
 
@@ -102,7 +105,15 @@ class Outside:
         """Sub-workflows that nobody waits for any more. Raises LogUnavailable."""
         for id in calls:
             cancel = workflow.Cancel(f"the run {self._run} does not wait for it any more")
-            await self._means.tell(workflow.workflow.category, id, cancel, f"{id}-cancel", origin)
+            await self._means.tell(workflow.workflow.category, id, cancel, _command_id("cancel", id), origin)
+
+    async def take_from_queues(self, events: Iterable[workflow.Event], before: Mapping[str, Call]) -> None:
+        """Attempts that nobody waits for any more, that no worker begins them. `before` the events."""
+        queue, local = self._means.queue, self._means.local
+        over = not_waited_for(events, before)
+        queued = [each for each in over if (before[each[0]].skill, before[each[0]].version) not in local]
+        if queued:
+            await asyncio.gather(*(queue.call_off(id, attempt) for id, attempt in queued))
 
     async def left_behind(self, state: workflow.State) -> list[str]:
         """The calls of all sub-workflows that were given up, read from the log: a crash may have come between that and
@@ -141,6 +152,29 @@ def given_up_in(events: Iterable[workflow.Event], calls: Mapping[str, Call]) -> 
     ]
 
 
+def not_waited_for(events: Iterable[workflow.Event], before: Mapping[str, Call]) -> list[tuple[str, int]]:
+    """Attempts of skills that were asked for `before` the events. What ran out of time in the hands of a worker is not
+    among them: its late result is as good as one of the next attempt."""
+    found = [
+        (event.call, call.attempt)
+        for event in events
+        if isinstance(event, workflow.CallCancelled | workflow.Failed | workflow.Succeeded)
+        if (call := before.get(event.call)) is not None and call.kind == "skill" and not call.worker.startswith(WORKERS)
+        if call.status in ("requested", "leased") and _is_pointless(event, call)
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _is_pointless(event: workflow.CallCancelled | workflow.Failed | workflow.Succeeded, call: Call) -> bool:
+    match event:
+        case workflow.CallCancelled():
+            return True
+        case workflow.Failed(kind=kind):
+            return kind == "timeout" and call.status == "requested"
+        case workflow.Succeeded(attempt=attempt):
+            return attempt < call.attempt
+
+
 def _invalid(id: str, call: Call, faults: Sequence[str]) -> CallFailed:
     reason = f"the input is not what {call.skill} takes: {'; '.join(faults)}"[:_REASON]
     return CallFailed(id, call.attempt, "invalid", reason, retryable=False)
@@ -149,6 +183,11 @@ def _invalid(id: str, call: Call, faults: Sequence[str]) -> CallFailed:
 def _left(state: Running) -> float | None:
     """Of the budget."""
     return None if state.budget is None else max(0.0, state.budget - state.cost)
+
+
+def _command_id(what: Literal["begin", "cancel", "ended"], of: str) -> str:
+    """Of what is told for a call or a run: nothing that people would call a command of theirs."""
+    return f"workflow-{hashlib.sha256(f'{what} {of}'.encode()).hexdigest()[:32]}"
 
 
 def _circuit_id(name: str, command: skill.OpenCircuit | skill.CloseCircuit, known: skill.Known) -> str:

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from domain.workflow import Call, CallCancelled, Ended, Event, NotStarted, RunFailed, Running
+from domain.workflow import Call, Ended, Event, NotStarted, Running
 from domain.workflow_course import CallFailed, CallSucceeded, TimePassed, due, to_start
 from eventstore.errors import LogUnavailable, WriteTooLarge, WrongVersion
 from sagas.workflows.alarm import Alarm
 from sagas.workflows.attempts import Attempts
-from sagas.workflows.deciding import Input, Said, decided, folded
+from sagas.workflows.deciding import Input, Said, decided, folded, succeeded
+from sagas.workflows.failing import failed
 from sagas.workflows.history import History
 from sagas.workflows.listening import Delivery
 from sagas.workflows.means import WORKERS, Means, Origin
@@ -31,7 +32,6 @@ NEAR: Final = 0.5
 LOOK_AGAIN: Final = 5.0
 """Seconds after which a run in hand is read again: another process may have been told that it is cancelled."""
 _PAUSE: Final = 0.5
-_REASON: Final = 1_000
 
 
 class Lost(Exception):
@@ -52,6 +52,7 @@ class Run:
         self._alarm = Alarm(means, id)
         self._given_up: list[str] = []
         self._recovering = False
+        self._condemned = ""
         self._calm_since = 0.0
         self._passed: datetime | None = None
         """The moment of which the run was told last that it has passed."""
@@ -73,6 +74,12 @@ class Run:
     def recover(self) -> None:
         """Whoever had it in hand may be gone: what was under way with them is begun again."""
         self._recovering = True
+        self.look()
+
+    def condemn(self, reason: str) -> None:
+        """It fails before anything is made of what came: that may be what ends the process every time."""
+        self._condemned = reason
+        self._inbox.clear()
         self.look()
 
     @property
@@ -100,6 +107,8 @@ class Run:
             await asyncio.sleep(_PAUSE)
         except (ValueLost, WriteTooLarge) as error:
             await self._fail(str(error))
+        except Lost:
+            raise
         except Exception as error:
             log.exception("run %s cannot go on", self._id)
             await self._fail(f"the engine cannot go on with it: {type(error).__name__}: {error}")
@@ -109,6 +118,10 @@ class Run:
         history = self._history
         if not history.is_known:
             await self._read()
+        reason, self._condemned = self._condemned, ""
+        if reason and isinstance(history.state, Running):
+            await self._fail(reason)
+            return False
         if isinstance(history.state, Running) and not await self._went_on(history.state):
             return False
         if isinstance(history.state, Running):
@@ -148,6 +161,7 @@ class Run:
         """What is on the record now may be done."""
         state = self._history.state
         self._attempts.keep_to(state)
+        await self._outside.take_from_queues(written, before.calls)
         if isinstance(state, Running) and (self._history.asked or self._recovering):
             await self._begin(self._to_begin(state), state, origin)
         calls = state.calls if isinstance(state, Running) else before.calls
@@ -233,19 +247,39 @@ class Run:
             self._given_up.clear()
 
     async def _fail(self, reason: str) -> None:
-        """For good: it would come to the same again and again. Raises Lost where even that cannot be written."""
+        """What has succeeded is undone, where it was not that which failed: then it is over, for it would come to the
+        same again and again. Raises Lost where not even that can be written."""
         try:
             await self._attempts.end()
             await self._history.read()
+            await self._keep_results()
             state = self._history.state
             if not isinstance(state, Running):
                 raise Lost(reason)
-            ends = [CallCancelled(id, "the run has failed") for id in state.open]
-            events = [*ends, RunFailed(reason[:_REASON], cost=state.cost)]
+            events = failed(state, reason)
             await self._history.write(events, folded(state, events), self._means.clock())
-            self._given_up += given_up_in(ends, state.calls)
+            self._given_up += given_up_in(events, state.calls)
+            await self._outside.take_from_queues(events, state.calls)
+            self._inbox.clear()  # of calls that were given up, and perhaps what it has failed for
+            self._history.doubt()
         except (WrongVersion, LogUnavailable):
             await asyncio.sleep(_PAUSE)
             self._history.doubt()
         except Exception as error:
             raise Lost(f"{reason}; {error}") from error
+
+    async def _keep_results(self) -> None:
+        """What has succeeded is to be undone too, though nothing else can be made of it. Raises WrongVersion,
+        LogUnavailable."""
+        state, moment = self._history.state, self._means.clock()
+        if not isinstance(state, Running):
+            return
+        try:
+            events, after = await succeeded(self._means, self._id, tuple(self._inbox), state, moment)
+            await self._history.write(events, after, moment)
+        except (WrongVersion, LogUnavailable):
+            raise
+        except Exception as error:
+            log.warning("results of run %s are lost: %s", self._id, error)
+            self._history.doubt()
+            await self._history.read()

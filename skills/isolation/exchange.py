@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct
 
 from domain.skill import Isolation
-from skills.skill import Security, System, User
+from skills.skill import Places, Security, System, User
 
 MEGABYTE: Final = 1024 * 1024
 LARGEST_ANSWER: Final = 64 * MEGABYTE
@@ -50,6 +50,7 @@ class Call(Struct, frozen=True):
     user: User
     system: System
     security: Security
+    places: Places | None = None
 
 
 class Told(Struct, frozen=True, tag="told"):

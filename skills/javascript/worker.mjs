@@ -5,7 +5,7 @@ import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { Objm } from "@nats-io/obj";
 import { connect } from "@nats-io/transport-node";
 
-const LARGEST_INLINE = 256 * 1024, BEAT = 5000, THERE_ALREADY = 10077;
+const LARGEST_INLINE = 256 * 1024, BEAT = 5000, PAUSE = 500, THERE_ALREADY = 10077;
 
 export class SkillFailed extends Error {
   constructor(reason, { retryable = true, invalid = false } = {}) {
@@ -28,14 +28,22 @@ export async function work({ servers, skill, version = "1", worker, lease = 30, 
     hash ? JSON.parse(new TextDecoder().decode(await blobs.getBlob(hash))) : inline;
   const written = async (output) => {
     const content = new TextEncoder().encode(JSON.stringify(output ?? null));
-    if (content.length <= LARGEST_INLINE) return { inline: output ?? null };
+    if (content.length <= Math.min(LARGEST_INLINE, nc.info.max_payload / 2)) return { inline: output ?? null };
     const hash = createHash("sha256").update(content).digest("hex");
     await blobs.putBlob({ name: hash }, content);
     return { hash, size: content.length };
   };
-  const record = (subject, result) => js.publish(subject, JSON.stringify(result)).catch((error) => {
-    if (error.code !== THERE_ALREADY) throw error; // the result that came first stands
+  const isStored = (subject, result) => js.publish(subject, JSON.stringify(result)).then(() => true, (error) => {
+    if (error.code !== THERE_ALREADY) console.warn(`${subject} waits: ${error.message}`);
+    return error.code === THERE_ALREADY; // the result that came first stands
   });
+  const record = async (subject, result) => {
+    while (!(await isStored(subject, result))) await sleep(PAUSE); // given back now, the work would be done again
+  };
+  const refusal = ({ isolation, system }) => {
+    if (isolation) return { reason: "this worker cannot isolate it", retryable: false };
+    return Date.parse(system.deadline) <= Date.now() ? { reason: "its deadline was over before it was begun" } : null;
+  };
 
   async function carryOut(call, delivery) {
     const began = performance.now(), report = `report.${call.call}.${call.attempt}`;
@@ -52,21 +60,25 @@ export async function work({ servers, skill, version = "1", worker, lease = 30, 
       .catch(({ message: reason, retryable = true, invalid = false }) =>
         ({ kind: "failed", reason: String(reason).slice(0, 4000), retryable, invalid, ...spent() }));
     passOn();
-    await record(`${report}.result`, result);
-    beat.done++, (beat.failed += result.kind === "failed");
+    return result;
   }
 
   async function dealWith(message) {
     const work = message.json() ?? {}, delivery = message.info.deliveryCount;
-    const { call, attempt, skill: asked, input, system } = work;
+    const { call, attempt, skill: asked, version: askedVersion, input, system } = work;
     if (!/^[\w-]+$/.test(call) || !Number.isInteger(attempt)) throw new SyntaxError("it is no call");
     const subject = `report.${call}.${attempt}.result`;
-    if (asked !== skill || !input || !system) {
+    if (asked !== skill || askedVersion !== version || !input || Number.isNaN(Date.parse(system?.deadline))) {
       await record(subject, { kind: "failed", reason: "it is no call", retryable: false, invalid: true, worker });
       throw new SyntaxError("it is no call");
     }
-    const there = delivery > 1 && (await jsm.streams.getMessage("REPORTS", { last_by_subj: subject }));
-    if (!there) await carryOut(work, delivery);
+    // also of a first delivery: it may have been queued again after its end, or be called off
+    if (!(await jsm.streams.getMessage("REPORTS", { last_by_subj: subject }))) {
+      const refused = refusal(work);
+      const result = refused ? { kind: "failed", ...refused, worker } : await carryOut(work, delivery);
+      await record(subject, result);
+      beat.done++, (beat.failed += result.kind === "failed");
+    }
     message.ack(); // only now that the result is on record
   }
 

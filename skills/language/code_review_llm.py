@@ -108,7 +108,7 @@ def _texts(asked: Review, context: Context) -> tuple[dict[str, str], tuple[Unrea
         raise SkillFailed("either path or source is to be given", retryable=False)
     if asked.source:
         return {f"given{endings[0]}": asked.source}, ()
-    place = files_of(asked.path, context.security, endings, asked.files)
+    place = files_of(asked.path, context, endings, asked.files)
     texts, unread = dict[str, str](), list(place.unread)
     for file in place.files:
         try:

@@ -96,7 +96,7 @@ class Analysed(Struct, frozen=True):
 def code_intelligence(asked: Analyse, context: Context) -> Analysed:
     """Analyses Python code from its syntax tree: probable bugs, unused names, long, complex and deeply nested
     functions, duplicated blocks; each finding suggests what to do. Runs none of the code."""
-    place = files_of(asked.path, context.security, ENDINGS, asked.files)
+    place = files_of(asked.path, context, ENDINGS, asked.files)
     linted = list(linting.ruff(place.root, place.files, (*_BUGS, *_UNUSED), asked.suppressions))
     context.progress(0.3, "ruff")
     parsed = list(parse(place, linted))

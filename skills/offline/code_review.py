@@ -6,6 +6,7 @@ import ast
 import tempfile
 import tokenize
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple
@@ -96,10 +97,11 @@ def code_review(asked: Review, context: Context) -> Reviewed:
     if bool(asked.source) == bool(asked.path):
         raise SkillFailed("either path or source is to be given", retryable=False)
     if asked.path:
-        return review(files_of(asked.path, context.security, ENDINGS, asked.files), asked, context)
+        return review(files_of(asked.path, context, ENDINGS, asked.files), asked, context)
+    own = Security(context.security.actor)
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, GIVEN).write_text(asked.source)
-        return review(files_of(folder, Security(context.security.actor), ENDINGS), asked, context)
+        return review(files_of(folder, replace(context, security=own, places=None), ENDINGS), asked, context)
 
 
 def review(place: Place, asked: Review, context: Context) -> Reviewed:

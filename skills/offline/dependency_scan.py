@@ -91,7 +91,7 @@ def dependency_scan(asked: Scan, context: Context) -> Scanned:
     faults = [fault for each in asked.advisories if (fault := _unusable(each))]
     if faults:
         raise SkillFailed(f"advisories: {'; '.join(faults[:20])}", retryable=False)
-    place = files_of(asked.path, context.security, (".txt", ".in", ".lock", ".toml", ".json", ".yaml"))
+    place = files_of(asked.path, context, (".txt", ".in", ".lock", ".toml", ".json", ".yaml"))
     beside = set(place.files)
     manifests = list[Manifest]()
     for file in place.files:

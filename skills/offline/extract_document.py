@@ -75,7 +75,7 @@ def document_skill(processes: ReadingProcesses, content_of: ContentOf) -> Skill[
         if bool(asked.hash) == bool(asked.path):
             raise SkillFailed("either hash or path is to be given", retryable=False)
         if asked.path:
-            file = granted(asked.path, context.security)
+            file = granted(asked.path, context)
             name, (content, whole) = asked.name or file.name, await asyncio.to_thread(_read, file)
         else:
             name, content = asked.name or "document", await _stored(asked.hash, content_of)

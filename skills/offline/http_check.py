@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from time import perf_counter
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from domain.skill import RetryPolicy
+from skills.offline.addresses import addresses_of, never_asked
 from skills.skill import Context, SkillFailed, skill
 
 _LARGEST: Final = 1_000_000
@@ -86,26 +86,51 @@ async def http_check(asked: Check, context: Context) -> Checked:
 
 
 async def _asked(asked: Check) -> _Answer:
-    """Raises httpx.HTTPError."""
+    """Raises httpx.HTTPError, SkillFailed."""
     import asyncio
 
     import httpx
 
-    url = httpx.URL(asked.url)
-    async with httpx.AsyncClient(trust_env=False, timeout=asked.timeout) as client:
+    # Connections are made by address: one that is kept might be used again for another host there.
+    limits = httpx.Limits(max_keepalive_connections=0)
+    async with httpx.AsyncClient(trust_env=False, timeout=asked.timeout, limits=limits) as client:
         try:
             async with asyncio.timeout(asked.timeout):
-                for _ in range(_REDIRECTS):
-                    answer, aim = await _once(client, asked, url)
-                    if aim is None:
-                        return answer
-                    kept = _stays(aim, url, asked)
-                    if kept:
-                        return answer._replace(kept=kept)
-                    url = aim
-                raise httpx.TooManyRedirects(f"more than {_REDIRECTS} redirections")
+                return await _followed(client, asked)
         except TimeoutError as error:
             raise httpx.ReadTimeout(f"not answered after {asked.timeout:g} s") from error
+
+
+async def _followed(client: Any, asked: Check) -> _Answer:
+    """Raises httpx.HTTPError, SkillFailed."""
+    import httpx
+
+    url, answer = httpx.URL(asked.url), None
+    for _ in range(_REDIRECTS):
+        addresses = await _addresses(url)
+        never = never_asked(addresses)
+        if never and answer is None:
+            raise SkillFailed(f"{url.host} has {never}", retryable=False)
+        if never and answer is not None:
+            return answer._replace(kept=f"it leads to {url.host}, which has {never}")
+        answer, aim = await _once(client, asked, url, addresses)
+        if aim is None:
+            return answer
+        kept = _stays(aim, url, asked)
+        if kept:
+            return answer._replace(kept=kept)
+        url = aim
+    raise httpx.TooManyRedirects(f"more than {_REDIRECTS} redirections")
+
+
+async def _addresses(url: Any) -> tuple[str, ...]:
+    """Raises httpx.ConnectError."""
+    import httpx
+
+    try:
+        return await addresses_of(url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80))
+    except OSError as error:
+        raise httpx.ConnectError(str(error)) from error
 
 
 def _stays(aim: Any, url: Any, asked: Check) -> str:
@@ -115,13 +140,28 @@ def _stays(aim: Any, url: Any, asked: Check) -> str:
     return _unusable(aim)
 
 
-async def _once(client: Any, asked: Check, url: Any) -> tuple[_Answer, Any]:
+async def _once(client: Any, asked: Check, url: Any, addresses: Sequence[str]) -> tuple[_Answer, Any]:
+    """From the first of the addresses that takes a connection: a name that is looked up again may have others by then.
+    Raises httpx.HTTPError."""
+    import httpx
+
+    for address in addresses[:-1]:
+        try:
+            return await _at(client, asked, url, address)
+        except httpx.ConnectError:
+            continue
+    return await _at(client, asked, url, addresses[-1])
+
+
+async def _at(client: Any, asked: Check, url: Any, address: str) -> tuple[_Answer, Any]:
     """The answer, and where it leads to if that is to be followed. Headers, which may be secret, are for the host that
     was named only."""
     import httpx
 
-    headers = asked.headers if url.host == httpx.URL(asked.url).host else {}
-    async with client.stream(asked.method, url, headers=headers) as response:
+    headers = httpx.Headers({"Host": url.netloc.decode("ascii")})
+    headers.update(asked.headers if url.host == httpx.URL(asked.url).host else {})
+    there, name = url.copy_with(host=address), {"sni_hostname": url.raw_host.decode("ascii")}
+    async with client.stream(asked.method, there, headers=headers, extensions=name) as response:
         body = bytearray()
         async for part in response.aiter_bytes():
             body += part
@@ -190,14 +230,9 @@ def _check_url(url: str) -> None:
 
 
 def _unusable(url: Any) -> str:
-    """Why it is not asked. At link-local addresses clouds give their credentials away."""
-    if url.scheme not in ("http", "https") or not url.host:
-        return "a URL must begin with http:// or https:// and name a host"
-    try:
-        local = ipaddress.ip_address(url.host).is_link_local
-    except ValueError:
-        return ""
-    return f"{url.host} is a link-local address: these are not asked" if local else ""
+    """Why it cannot be asked."""
+    usable = url.scheme in ("http", "https") and url.host
+    return "" if usable else "a URL must begin with http:// or https:// and name a host"
 
 
 def _since(begun: float) -> float:

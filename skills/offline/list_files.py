@@ -44,7 +44,7 @@ class Listed(Struct, frozen=True):
 def list_files(asked: Listing, context: Context) -> Listed:
     """Lists the files of a directory as work items of so many files each, for a review by many. Symbolic links,
     caches, installed packages and the insides of version control are left out."""
-    place = files_of(asked.path, context.security, asked.endings, most=asked.most)
+    place = files_of(asked.path, context, asked.endings, most=asked.most)
     return Listed(tasks(place, asked.files_per_item), place.files, len(place.unread))
 
 

@@ -1,4 +1,5 @@
-"""Files that a skill may look at: those of a path that the security context grants, and nothing beyond."""
+"""Files that a skill may look at: those of a path that the security context grants, within what whoever runs the skill
+lets it read, and nothing beyond."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from skills.offline.findings import Unread
-from skills.skill import Security, SkillFailed
+from skills.skill import Context, Places, SkillFailed
 
 MOST_FILES: Final = 2_000
 LARGEST_FILE: Final = 1_000_000
@@ -28,25 +29,46 @@ class Place(NamedTuple):
     unread: tuple[Unread, ...] = ()
 
 
-def granted(path: str, security: Security) -> Path:
-    """Raises SkillFailed where it may not be read, or is not there. What is not granted is not even looked for."""
+def granted(path: str, context: Context) -> Path:
+    """With all links followed. Raises SkillFailed where it may not be read, or is not there. What may not be read is
+    not even looked for."""
     found = Path(path).resolve()
-    if security.read is not None and not any(found.is_relative_to(Path(each).resolve()) for each in security.read):
-        raise SkillFailed(f"{path} is not among what may be read", retryable=False)
+    fault = _fault(path, found, context)
+    if fault:
+        raise SkillFailed(fault, retryable=False)
     if not found.exists():
         raise SkillFailed(f"there is nothing at {path}", retryable=False)
     return found
 
 
+def _fault(path: str, found: Path, context: Context) -> str:
+    places, read = context.places, context.security.read
+    if _is_kept(found, places):
+        return f"{path} is in the data directory of the platform, which no skill reads"
+    if places is not None and not _is_within(found, places.allowed):
+        return f"{path} is not among what may be read here: the platform's setting skill_paths names the directories"
+    if read is not None and not _is_within(found, read):
+        return f"{path} is not among what may be read: the run grants other paths"
+    return ""
+
+
+def _is_within(found: Path, directories: Sequence[str]) -> bool:
+    return any(found.is_relative_to(Path(each).resolve()) for each in directories)
+
+
+def _is_kept(found: Path, places: Places | None) -> bool:
+    return places is not None and _is_within(found, places.kept)
+
+
 def files_of(
-    path: str, security: Security, endings: Sequence[str] = (), names: Sequence[str] = (), most: int = MOST_FILES
+    path: str, context: Context, endings: Sequence[str] = (), names: Sequence[str] = (), most: int = MOST_FILES
 ) -> Place:
     """All files with one of these endings (none: all) below a path, or those of these `names` relative to it.
 
     Symbolic links, caches, installed packages and the insides of version control are left out of what is not named.
     Raises SkillFailed, with all names that are no files there, and for a single file with another ending.
     """
-    root = granted(path, security)
+    root = granted(path, context)
     if root.is_file():
         if not root.name.endswith(tuple(endings) or ""):
             raise SkillFailed(f"{path} is none of {', '.join(endings)}", retryable=False)
@@ -54,8 +76,8 @@ def files_of(
     if not root.is_dir():
         raise SkillFailed(f"{path} is neither a file nor a directory", retryable=False)
     if not names:
-        return _fitting(root, _below(root, tuple(endings)), most)
-    missing = [name for name in names if not _is_inside(root, name)]
+        return _fitting(root, _below(root, tuple(endings), context.places), most)
+    missing = [name for name in names if not _is_inside(root, name, context.places)]
     if missing:
         raise SkillFailed(f"no files of {path}: {', '.join(missing[:20])}", retryable=False)
     return _fitting(root, [name for name in sorted(set(names)) if name.endswith(tuple(endings) or "")], most)
@@ -73,15 +95,16 @@ def _fitting(root: Path, names: Sequence[str] | Iterator[str], most: int) -> Pla
     return Place(root, tuple(files), tuple(unread))
 
 
-def _below(root: Path, endings: tuple[str, ...]) -> Iterator[str]:
+def _below(root: Path, endings: tuple[str, ...], places: Places | None) -> Iterator[str]:
     for folder, folders, files in os.walk(root):
-        folders[:] = sorted(each for each in folders if each not in _NOT_SOURCES)
+        sources = sorted(each for each in folders if each not in _NOT_SOURCES)
+        folders[:] = [each for each in sources if not _is_kept(Path(folder, each), places)]
         for name in sorted(files):
             file = Path(folder, name)
             if name.endswith(endings or "") and file.is_file() and not file.is_symlink():
                 yield file.relative_to(root).as_posix()
 
 
-def _is_inside(root: Path, name: str) -> bool:
+def _is_inside(root: Path, name: str, places: Places | None) -> bool:
     file = (root / name).resolve()
-    return file.is_relative_to(root) and file.is_file()
+    return file.is_relative_to(root) and not _is_kept(file, places) and file.is_file()

@@ -1,6 +1,7 @@
 """Skills that give the platform's own commands: deployments, models, and any other.
 
-The id of the call is that of the command: asked again, after a crash or a timeout, it has its one effect once.
+The id of the command follows from that of the call: asked again, after a crash or a timeout, it has its one effect
+once.
 """
 
 from __future__ import annotations

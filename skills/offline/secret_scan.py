@@ -46,7 +46,7 @@ class Secrets(Struct, frozen=True):
 def secret_scan(asked: SecretScan, context: Context) -> Secrets:
     """Looks for keys, tokens and passwords in files with detect-secrets: file, line and kind of each. Nothing found is
     sent anywhere to be tried, and no secret is in the answer."""
-    place = files_of(asked.path, context.security, (), asked.files)
+    place = files_of(asked.path, context, (), asked.files)
     findings = ranked(_found(place, asked.entropy, context))
     kinds = dict(Counter(each.rule for each in findings).most_common())
     return Secrets(findings, kinds, place.files, place.unread, counted(findings))

@@ -10,6 +10,7 @@ from mcp import Client, MCPError, StdioServerParameters
 
 from api.mcp.platform import Platform
 from api.mcp.server import mcp_server
+from api.mcp.tools import HARMLESS, Choice, skill_offer
 
 WORDS = "Alpha is first. Beta comes after alpha and before gamma. Gamma is third. Delta is last of all."
 FLOW = {
@@ -22,22 +23,31 @@ FLOW = {
 }
 
 
-def as_a_process(platform):
-    arguments = ["-m", "sagacity", "mcp", "--url", platform.url, "--actor", "model"]
+def publish(http):
+    wanted = {"type": "workflow_definition.publish", "data": {"definition": FLOW}}
+    http.post("/api/v1/commands", json={**wanted, "stream": {"id": "twice"}}).raise_for_status()
+
+
+def as_a_process(platform, *flags):
+    arguments = ["-m", "sagacity", "mcp", "--url", platform.url, "--actor", "model", *flags]
     return Client(StdioServerParameters(command=sys.executable, args=arguments))
 
 
 @asynccontextmanager
-async def within_this_process(platform):
-    async with httpx.AsyncClient(base_url=platform.url) as api, Client(mcp_server(Platform(api), "1")) as client:
+async def within_this_process(platform, choice=HARMLESS):
+    async with (
+        httpx.AsyncClient(base_url=platform.url) as api,
+        Client(mcp_server(Platform(api), "1", choice)) as client,
+    ):
         yield client
 
 
 async def test_skills_and_workflows_are_tools_and_every_call_is_on_the_record(platform, http):
-    wanted = {"type": "workflow_definition.publish", "data": {"definition": FLOW}}
-    http.post("/api/v1/commands", json={**wanted, "stream": {"id": "twice"}}).raise_for_status()
-    async with as_a_process(platform) as client:
+    publish(http)
+    async with as_a_process(platform, "--tool", "workflow.twice", "--tool", "roll_back") as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+        assert tools["roll_back"].annotations.read_only_hint is False
+        assert "deploy" not in tools
         assert tools["summarise"].input_schema["type"] == "object"
         assert tools["summarise"].input_schema["required"] == ["text"]
         assert tools["summarise"].annotations.read_only_hint
@@ -55,6 +65,35 @@ async def test_skills_and_workflows_are_tools_and_every_call_is_on_the_record(pl
 
         run = http.get(f"/api/v1/workflows/{result.meta['run']}").json()
         assert (run["status"], run["definition"], run["actor"]) == ("completed", "twice", "model")
+
+
+async def test_what_may_have_effects_is_offered_only_where_it_is_named_or_everything_is(platform, http):
+    publish(http)
+    with_effects = {"deploy", "roll_back", "retrain", "give_command", "workflow.twice"}
+    async with within_this_process(platform) as client:
+        offered = (await client.list_tools()).tools
+        assert {"summarise", "deployment_ended"} <= {tool.name for tool in offered}
+        assert not with_effects & {tool.name for tool in offered}
+        assert all(tool.annotations.read_only_hint for tool in offered)
+        for name in ("give_command", "workflow.twice"):
+            with pytest.raises(MCPError, match=f"{name} may have effects: it is offered with --tool {name}"):
+                await client.call_tool(name, {"text": WORDS})
+
+    async with within_this_process(platform, Choice(frozenset({"deploy"}))) as client:
+        assert with_effects & {tool.name for tool in (await client.list_tools()).tools} == {"deploy"}
+    async with within_this_process(platform, Choice(everything=True)) as client:
+        assert with_effects <= {tool.name for tool in (await client.list_tools()).tools}
+
+
+def test_a_skill_has_effects_as_long_as_one_of_its_offered_versions_has():
+    def version(share, effects):
+        return {"share": share, "retired": False, "specification": {"effects": effects}}
+
+    row = {"id": "s", "versions": {"1": version(0.9, False), "2": version(0.1, True)}}
+    assert skill_offer(row).effects
+    assert not HARMLESS.has(skill_offer(row))
+    row["versions"]["2"]["share"] = 0
+    assert HARMLESS.has(skill_offer(row))
 
 
 async def test_what_cannot_be_done_is_an_error_of_the_tool_with_its_reason(platform):

@@ -8,19 +8,26 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import yaml
 from rich.text import Text
 
 from domain.analysis import Analysis, Evidence, judge, observe
 from domain.canary import Decision, Judged
 from domain.measurement import Counts
 from domain.strategy import Canary, CanaryStep
+from domain.workflow_definition import Definition
+from domain.workflow_faults import faults
 from sagacity.cli import UserError
 from sagacity.cli.demo import audit_trail, demo_settings
 from sagacity.demo.lines import odds, verdict_line
+from sagacity.demo.team import DEFINITIONS
 from sagacity.demo.verdicts import Verdicts, slower
+from sagacity.demo.workflows import own_code
 from sagacity.embedded.directory import DataDirectory
 from sagacity.platform import RunningPlatform
 from tests.cli.conftest import Sagacity
+
+AGENTS = Path(__file__).parents[2] / "docs" / "agents.md"
 
 
 def test_without_any_setting_it_takes_a_directory_of_its_own_and_a_free_port(
@@ -28,6 +35,7 @@ def test_without_any_setting_it_takes_a_directory_of_its_own_and_a_free_port(
 ) -> None:
     settings = demo_settings(None, None, tmp_path / "own")
     assert (settings.data, settings.port) == (tmp_path / "own", 0)
+    assert settings.skill_paths == (own_code(),), "which the swarm reviews"
 
 
 def test_the_environment_holds_and_flags_before_it(
@@ -138,10 +146,17 @@ def test_verdicts_are_recomputed_from_their_counts() -> None:
     assert not Verdicts(CANARY.analysis, ()).recomputed()
 
 
+@pytest.mark.parametrize("file", sorted(DEFINITIONS.iterdir()), ids=lambda file: file.stem)
+def test_the_definitions_of_the_demo_are_without_fault_and_stand_in_the_docs_as_they_are(file: Path) -> None:
+    definition = msgspec.convert(yaml.safe_load(file.read_text()), Definition)
+    assert not faults(definition)
+    assert f"cat > {file.name} <<'YAML'\n{file.read_text()}YAML\n" in AGENTS.read_text()
+
+
 @pytest.mark.matrix
 @pytest.mark.timeout(500)
 def test_the_story_comes_out_as_told(tmp_path: Path) -> None:
     program = [sys.executable, "-m", "sagacity", "demo", "--exit", "--data", str(tmp_path / "d"), "--port", "0"]
     told = subprocess.run(program, capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stdout + told.stderr
-    assert "47 of 47 claims held" in told.stdout
+    assert "55 of 55 claims held" in told.stdout

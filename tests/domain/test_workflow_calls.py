@@ -4,7 +4,9 @@ from collections import Counter
 from itertools import pairwise
 
 import pytest
+from msgspec import structs
 
+from domain import workflow_definition
 from domain.decider import Refusal
 from domain.skill import Cost, Known, Offered, RetryPolicy, Specification
 from domain.workflow import (
@@ -12,6 +14,7 @@ from domain.workflow import (
     GiveUp,
     Grants,
     Leased,
+    Parent,
     Parked,
     Progressed,
     Reattempted,
@@ -19,11 +22,13 @@ from domain.workflow import (
     Retried,
     Retry,
     Routed,
+    Running,
     Succeeded,
     Value,
 )
+from domain.workflow_calls import DEEPEST, MOST_CALLS
 from domain.workflow_course import CallFailed, CallLeased, CallProgressed, CallSucceeded, TimePassed, due
-from domain.workflow_definition import Adaptive, Candidate, Step
+from domain.workflow_definition import Adaptive, Candidate, Compensation, Definition, Revise, Step
 from tests.domain.workflow_story import NOON, Run, after, known
 
 TWICE = RetryPolicy(attempts=2, first=8.0)
@@ -331,3 +336,50 @@ def test_the_numbers_of_calls_follow_one_another():
     ids = [event.call for event in run.all(Requested)]
     assert ids == ["run-1", "run-2", "run-3"]
     assert all(run.call(one).number + 1 == run.call(other).number for one, other in pairwise(ids))
+
+
+# --- an end ---------------------------------------------------------------------------------------------------------
+
+
+def with_all_its_calls(run):
+    """All but one are called off."""
+    first = run.call("run-1")
+    more = {f"run-{n}": structs.replace(first, status="cancelled") for n in range(2, MOST_CALLS + 1)}
+    run.state = structs.replace(run.state, calls=run.running.calls | more)
+    return run
+
+
+@pytest.mark.parametrize("on_failure", ["fail", "park"])
+def test_a_run_that_has_made_all_its_calls_asks_only_to_take_back(on_failure):
+    book = Step(skill="book", compensate=Compensation("undo"))
+    run = with_all_its_calls(Run({"a": book, "b": Step(skill="b", needs=("a",), on_failure=on_failure)}, "given"))
+    run.succeed("run-1", "booked")
+    assert run.step("b").reason == "a run has at most 10000 calls"
+    assert [skill for skill, _ in run.asked] == ["book", "b", "undo"]
+    run.succeed(f"run-{MOST_CALLS + 2}")
+    assert run.ended.reason == "b: a run has at most 10000 calls"
+
+
+def test_a_run_that_has_made_all_its_calls_sends_nothing_back():
+    run = with_all_its_calls(Run({"a": Step(skill="a", revise=Revise("result.ok", "a", 20))}))
+    run.succeed("run-1", {"ok": False})
+    assert run.ended.reason == "a: not good enough after 0 revisions"
+
+
+def test_going_back_and_back_without_a_call_has_an_end_too():
+    """There are no items: 21 rounds of 21 rounds of 21 rounds, and so on."""
+    steps = {"a": Step(skill="a", each="input")}
+    for name in "bcdef":
+        steps[name] = Step(skill="a", each="input", needs=(list(steps)[-1],), revise=Revise("result[0]", "a", 20))
+    run = Run(steps, [])
+    assert run.ended.outcome == "failed"
+    assert "not good enough" in run.ended.reason
+    assert len(run.events) < 2 * MOST_CALLS
+
+
+@pytest.mark.parametrize(("depth", "asks"), [(DEEPEST - 1, True), (DEEPEST, False)])
+def test_a_run_within_eight_others_begins_no_more(depth, asks):
+    inner = workflow_definition.Known({1: Definition({"a": Step(skill="work")})})
+    run = Run({"s": Step(workflow="inner")}, definitions={"inner": inner}, parent=Parent("p", "p-1", depth))
+    assert isinstance(run.state, Running) is asks
+    assert asks or "too deeply: at most 8" in run.ended.reason

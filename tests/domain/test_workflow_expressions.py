@@ -1,6 +1,7 @@
 """What expressions and texts with expressions in them come to."""
 
 import contextlib
+import time
 
 import jmespath
 import pytest
@@ -121,3 +122,48 @@ def test_no_text_whatsoever_breaks_it(written):
     wrong = [found for _, found in expressions(written) if isinstance(found, str)]
     with pytest.raises(Unanswerable) if wrong else contextlib.suppress(Unanswerable):
         filled(written, SCOPE)
+
+
+DOUBLED = "|[@,@]" * 40
+PAIRED = "|{a:@,b:@}" * 40
+MEGABYTE = {"input": {"long": "x" * 1_000_000, "many": ["y"] * 100_000, "rows": [{"n": n} for n in range(1_000)]}}
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        f"${{input{DOUBLED}}}",
+        f"${{input{PAIRED}}}",
+        f"it is ${{input{DOUBLED}}}",
+        f"${{to_string(input{DOUBLED})}}",
+        f"${{[input{DOUBLED},input{DOUBLED}]|[0]==[1]}}",
+        f"${{input.rows[*].[@{'|[@,@][]' * 40}][]}}",
+        f"${{input.rows[*].{{n:n,all:[@{'|[@,@]' * 14}]}}}}",
+        "${join(input.long, input.many)}",
+        "${input.[" + ",".join(["long"] * 100) + "]}",
+        "${input.many}" * 200,
+        {"all": ["${input.many}"] * 1_000},
+    ],
+)
+def test_what_nobody_could_write_down_is_refused_soon_however_it_is_made(template):
+    begun = time.process_time()
+    with pytest.raises(Unanswerable, match=r"larger than|more than"):
+        filled(template, Data(MEGABYTE))
+    assert time.process_time() - begun < 5
+
+
+@pytest.mark.parametrize("expression", ["{rows: input.many[*].{n: @}}", "sort(input.many)[:3]", "input.[long, long]"])
+def test_what_is_large_and_can_be_written_down_is_given(expression):
+    assert value(compiled(expression), Data(MEGABYTE)) == jmespath.search(expression, MEGABYTE)
+
+
+@given(JSON, st.sampled_from(["a == b", "[a, b][]", "keys(a)", "a[?b > `1`].{c: a}", "join(a, b)", "sort_by(a, &b)"]))
+def test_the_limits_change_nothing_of_what_jmespath_gives(data, expression):
+    scope = {"a": data, "b": data}
+    try:
+        right = jmespath.search(expression, scope)
+    except (ValueError, TypeError):
+        with pytest.raises(Unanswerable):
+            value(compiled(expression), Data(scope))
+    else:
+        assert value(compiled(expression), Data(scope)) == right

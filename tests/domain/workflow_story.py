@@ -9,7 +9,7 @@ from typing import Any
 from domain import skill, workflow, workflow_definition
 from domain.decider import Refusal
 from domain.skill import Offered, Specification
-from domain.workflow import Begin, Ended, Event, Grants, NotStarted, Requested, Running, Value
+from domain.workflow import Begin, Ended, Event, Grants, NotStarted, Parent, Requested, Running, Value
 from domain.workflow_course import (
     CallFailed,
     CallLeased,
@@ -68,6 +68,7 @@ class Run:
         budget: float | None = None,
         grants: Grants | None = None,
         stored: Mapping[str, Any] | None = None,
+        parent: Parent | None = None,
     ) -> None:
         definition = steps if isinstance(steps, Definition) else Definition(dict(steps))
         self.id = id
@@ -80,7 +81,7 @@ class Run:
         self.events: list[Event] = []
         self.state: workflow.State = NotStarted()
         written = expanded(definition)
-        begin = Begin("d", 1, written, Value(given), definition.output, until, {}, grants or Grants(), budget)
+        begin = Begin("d", 1, written, Value(given), definition.output, until, {}, grants or Grants(), budget, parent)
         self.tell(begin)
 
     @property

@@ -26,6 +26,25 @@ states = {
 }
 
 
+OUTSIDE = {"properties": {"n": {"$ref": "http://127.0.0.1:9/secret.json"}}}
+UNSOUND = {
+    "outside": (OUTSIDE, ["/properties/n/$ref: it refers to http://127.0.0.1:9/secret.json"]),
+    "no-type": ({"properties": {"n": {"type": "foo"}}}, ["/properties/n/type: 'foo'"]),
+    "no-pattern": ({"properties": {"n": {"pattern": "("}}}, ["/properties/n/pattern: '(' is not a 'regex'"]),
+    "nowhere": ({"$defs": {"a": True}, "$ref": "#/nowhere"}, ["/$ref: it refers to #/nowhere"]),
+    "to-a-text": (
+        {"title": "a", "properties": {"n": {"$ref": "#/title"}}},
+        ["/properties/n/$ref: it refers to #/title"],
+    ),
+    "several": ({"type": "foo", "required": 5, "$ref": "file:///a"}, ["/type: 'foo'", "/required: 5", "/$ref: it "]),
+}
+states |= {
+    name: (skill.Registered(skill.Specification("1", input=schema)), skill.Routed({"1": 1}))
+    for name, (schema, _) in UNSOUND.items()
+}
+states["endless"] = (skill.Registered(skill.Specification("1", input={"$ref": "#"})), skill.Routed({"1": 1}))
+
+
 async def resolved(command, id="run", decider=workflow.workflow):
     async def load(decider, id):
         return decider.fold(states.get(id, ()))
@@ -113,3 +132,36 @@ async def test_a_definition_that_can_run_is_published():
     publish = workflow_definition.Publish(first)
     decider = workflow_definition.workflow_definition
     assert await resolved(publish, "flow", decider) == [Part(decider, "flow", publish)]
+
+
+@pytest.mark.parametrize("field", ["input", "output"])
+@pytest.mark.parametrize(("schema", "told"), UNSOUND.values(), ids=UNSOUND)
+async def test_a_skill_with_a_schema_that_cannot_be_applied_is_refused_with_every_fault(schema, told, field):
+    register = skill.Register(skill.Specification("1", **{field: schema}))
+    refused = await resolved(register, "double", skill.skill)
+    assert refused.name == "skill_invalid"
+    for each in told:
+        assert f"/specification/{field}{each}" in refused.reason
+
+
+async def test_a_skill_whose_schemas_refer_to_their_own_parts_is_registered():
+    within = {"$ref": "#/$defs/a", "$defs": {"a": {"$anchor": "n", "type": "integer"}, "b": {"$ref": "#n"}}}
+    elsewhere = {"$id": "https://example.org/a", "$defs": {"b": {"$id": "b", "$ref": "#/$defs/c", "$defs": {"c": {}}}}}
+    register = skill.Register(skill.Specification("1", input=within, output=elsewhere))
+    assert await resolved(register, "double", skill.skill) == [Part(skill.skill, "double", register)]
+
+
+async def test_a_schema_nested_without_end_is_a_fault_like_any_other():
+    deep: dict = {}
+    for _ in range(400):
+        deep = {"not": deep}
+    refused = await resolved(skill.Register(skill.Specification("1", input=deep)), "double", skill.skill)
+    assert refused == Refusal("skill_invalid", "/specification/input: it is nested too deeply")
+
+
+@pytest.mark.parametrize("name", [*UNSOUND, "endless"])
+async def test_a_schema_from_before_they_were_looked_at_refuses_its_input_and_fetches_nothing(name, monkeypatch):
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: pytest.fail("it fetches"))
+    refused = await resolved(workflow.Invoke(name, input={"n": "x"}))
+    assert refused.name == "input_invalid"
+    assert "cannot be applied" in refused.reason

@@ -26,6 +26,7 @@ def work(
     security: Security | None = None,
     isolation: Isolation | None = None,
     lease: float = 30.0,
+    version: str = "1",
     user: dict[str, Any] | None = None,
 ) -> Work:
     system = System("run", call, "step", attempt, deadline or now() + timedelta(seconds=60), "correlation")
@@ -33,7 +34,7 @@ def work(
         call,
         attempt,
         skill,
-        "1",
+        version,
         value or Value(inline=given),
         lease,
         User(user or {}),

@@ -3,17 +3,20 @@
 import asyncio
 import uuid
 from base64 import b64decode
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest_asyncio
 
+from domain.skill import Isolation
 from domain.workflow import LARGEST_INLINE, Value
 from eventstore.blobs import Blobs
 from eventstore.connection import Connection, connect_to
+from eventstore.envelope import now
 from eventstore.pulling import pulled
 from eventstore.streams import ask
 from skills.protocol import (
@@ -71,6 +74,22 @@ class Platform:
         answer = await ask(self.connection, f"STREAM.INFO.{REPORTS}", {"subjects_filter": f"report.{call}.1.>"})
         found = answer["state"].get("subjects") or {}
         return sorted(subject.rpartition(".")[2] for subject in found if not subject.endswith(".result"))
+
+    async def report(self, call: str, result: Succeeded | Failed) -> None:
+        """In the place of somebody else."""
+        answer = await self.connection.request(report_subject(call, 1), msgspec.json.encode(result), timeout=5)
+        assert "error" not in msgspec.json.decode(answer.data)
+
+    @asynccontextmanager
+    async def no_reports(self) -> AsyncGenerator[None]:
+        """The stream of reports hears nothing meanwhile."""
+        config = (await ask(self.connection, f"STREAM.INFO.{REPORTS}"))["config"]
+        away = await ask(self.connection, f"STREAM.UPDATE.{REPORTS}", {**config, "subjects": ["away.>"]})
+        assert "error" not in away
+        try:
+            yield
+        finally:
+            assert "error" not in await ask(self.connection, f"STREAM.UPDATE.{REPORTS}", config)
 
     async def settled(self) -> None:
         """Until every call is acknowledged or refused."""
@@ -167,9 +186,12 @@ class SkillContract:
             await platform.send(none)
         await platform.send(b'{"call": "../a.b", "attempt": 1}')
         await platform.send(msgspec.json.encode({"call": call, "attempt": 1, "skill": SKILL}))
-        result = await platform.result(call)
-        assert isinstance(result, Failed)
-        assert result.invalid
+        other = _new_call()
+        await platform.ask_for(other, {"do": "double", "number": 1}, version="2")
+        for each in (call, other):
+            result = await platform.result(each)
+            assert isinstance(result, Failed)
+            assert result.invalid
         await platform.settled()
 
     async def test_a_result_on_record_stands_and_the_call_is_not_made_again(
@@ -180,22 +202,75 @@ class SkillContract:
         call, runs = _new_call(), tmp_path / "runs"
         await platform.ask_for(call, {"do": "double", "number": 1, "file": str(runs)})
         await platform.taken_by_one_that_dies()
-        await platform.connection.request(
-            report_subject(call, 1), msgspec.json.encode(Succeeded(Value(inline="first"))), timeout=5
-        )
+        await platform.report(call, Succeeded(Value(inline="first")))
         starter.start()
         await platform.settled()
         assert not runs.exists()
         assert await platform.result(call) == Succeeded(Value(inline="first"))
         assert await platform.subjects(call) == []
 
+    async def test_a_call_that_is_queued_again_after_its_end_is_not_made_again(
+        self, platform: Platform, worker: Any, tmp_path: Path
+    ):
+        """A server that was killed does not know any more what it had queued, and delivers it for the first time."""
+        call, runs = _new_call(), tmp_path / "runs"
+        for _ in range(2):
+            await platform.ask_for(call, {"do": "double", "number": 1, "file": str(runs)})
+            await platform.settled()
+        assert runs.read_text().splitlines() == [call]
+        assert await platform.subjects(call) == ["leased-1"]
+
+    async def test_a_call_that_was_called_off_is_not_begun(self, platform: Platform, worker: Any, tmp_path: Path):
+        call, runs = _new_call(), tmp_path / "runs"
+        await platform.report(call, Failed("cancelled", retryable=False))
+        await platform.ask_for(call, {"do": "double", "number": 1, "file": str(runs)})
+        await platform.settled()
+        assert not runs.exists()
+        assert await platform.subjects(call) == []
+
+    async def test_a_call_whose_deadline_is_over_fails_and_is_not_begun(
+        self, platform: Platform, worker: Any, tmp_path: Path
+    ):
+        call, runs = _new_call(), tmp_path / "runs"
+        over = now() - timedelta(seconds=1)
+        await platform.ask_for(call, {"do": "double", "number": 1, "file": str(runs)}, deadline=over)
+        result = await platform.result(call)
+        assert isinstance(result, Failed)
+        assert (result.reason, result.invalid) == ("its deadline was over before it was begun", False)
+        assert not runs.exists()
+        await platform.settled()
+
+    async def test_what_is_to_be_isolated_does_nothing_that_it_may_not(
+        self, platform: Platform, worker: Any, tmp_path: Path
+    ):
+        """Whoever cannot isolate it fails it."""
+        call, runs = _new_call(), tmp_path / "runs"
+        given = {"do": "double", "number": 1, "file": str(runs)}
+        await platform.ask_for(call, given, isolation=Isolation())
+        assert isinstance(await platform.result(call), Failed)
+        assert not runs.exists()
+        await platform.settled()
+
+    async def test_a_result_that_is_not_stored_is_told_again_and_the_work_is_not_done_again(
+        self, platform: Platform, worker: Any, tmp_path: Path
+    ):
+        call, runs = _new_call(), tmp_path / "runs"
+        unavailable = {"error": {"code": 503, "err_code": 10008, "description": "temporarily unavailable"}}
+        async with platform.no_reports():
+            told = await platform.connection.subscribe(report_subject(call, 1))
+            await platform.ask_for(call, {"do": "double", "number": 1, "file": str(runs)})
+            await (await told.next_msg(timeout=10)).respond(msgspec.json.encode(unavailable))
+            await told.unsubscribe()
+        assert isinstance(await platform.result(call), Succeeded)
+        await platform.settled()
+        assert runs.read_text().splitlines() == [call]
+
     async def test_of_two_results_the_server_keeps_the_first(self, platform: Platform, worker: Any, tmp_path: Path):
         """Two workers had the call in hand, because one was believed to be dead."""
         call = _new_call()
-        await platform.connection.request(
-            report_subject(call, 1), msgspec.json.encode(Succeeded(Value(inline="first"))), timeout=5
-        )
-        await platform.ask_for(call, {"do": "double", "number": 1, "file": str(tmp_path / "runs")})
+        await platform.ask_for(call, {"do": "slowly", "number": 1, "file": str(tmp_path / "runs")})
+        await platform.heard(report_subject(call, 1, "leased-1"))
+        await platform.report(call, Succeeded(Value(inline="first")))
         await platform.settled()
         assert (tmp_path / "runs").read_text().splitlines() == [call]
         assert await platform.result(call) == Succeeded(Value(inline="first"))

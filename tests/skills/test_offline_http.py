@@ -140,8 +140,6 @@ async def test_redirections_stay_on_the_host_unless_asked_for_and_secrets_always
     [
         ({"url": "ftp://127.0.0.1/"}, "must begin with http"),
         ({"url": "http://"}, "must begin with http"),
-        ({"url": "http://169.254.169.254/latest"}, "link-local"),
-        ({"url": "http://[fe80::1]/"}, "link-local"),
         ({"url": "http://127.0.0.1/", "jmespath": "a["}, "no JMESPath"),
     ],
 )
@@ -151,10 +149,53 @@ async def test_what_cannot_be_asked_is_refused(given, reason):
     assert not failed.value.retryable
 
 
-async def test_a_redirection_to_a_link_local_address_is_not_followed(port):
-    checked = await check(port, "/moved?to=http://169.254.169.254/latest", redirects="any")
-    assert not checked["passed"]
-    assert "link-local" in checked["faults"][0]
+LINK_LOCAL = (
+    *("169.254.169.254", "2852039166", "0xa9fea9fe", "0xa9.0xfe.0xa9.0xfe", "169.254.43518"),
+    *("[::ffff:169.254.169.254]", "[::ffff:a9fe:a9fe]", "[fe80::1]"),
+)
+NOBODY = ("0.0.0.0", "0", "[::]", "[::ffff:0.0.0.0]", "224.0.0.1", "[ff02::1]")
+
+
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [*((host, "link-local") for host in LINK_LOCAL), *((host, "no address of one host") for host in NOBODY)],
+)
+async def test_what_is_no_address_of_a_server_is_never_asked_however_it_is_written(port, host, reason):
+    with pytest.raises(SkillFailed, match=reason) as failed:
+        await asked(skill_of(http_check), {"url": f"http://{host}:{port}/health"})
+    assert not failed.value.retryable
+    led = await check(port, f"/moved?to=http://{host}:{port}/health", redirects="any")
+    assert (led["status"], led["passed"]) == (302, False)
+    assert reason in led["faults"][0]
+    assert SEEN == []
+
+
+async def test_a_number_with_a_dot_behind_it_reaches_nothing(port):
+    for host in ("169.254.169.254.", "0.0.0.0."):
+        checked = await asked(skill_of(http_check), {"url": f"http://{host}:{port}/health"})
+        assert (checked["passed"], checked["status"]) == (False, None)
+    assert SEEN == []
+
+
+async def test_all_addresses_of_a_name_count_and_no_other_is_asked_than_those_that_were_looked_at(port, monkeypatch):
+    """Names are looked up once for each request; who answers for them is not in our hands, so the answers are given."""
+    looked_up, answers = [], {}
+
+    async def getaddrinfo(loop, host, port, **_):
+        looked_up.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in answers.get(host, [host])]
+
+    monkeypatch.setattr(type(asyncio.get_running_loop()), "getaddrinfo", getaddrinfo)
+    answers["two.example"] = ["127.0.0.1", "169.254.169.254"]
+    with pytest.raises(SkillFailed, match=r"two\.example has a link-local address"):
+        await asked(skill_of(http_check), {"url": f"http://two.example:{port}/health"})
+    assert SEEN == []
+
+    answers["one.example"] = ["127.0.0.1"]
+    checked = await asked(skill_of(http_check), {"url": f"http://one.example:{port}/health"})
+    assert (checked["passed"], SEEN) == (True, [("one.example", None)])
+    assert checked["url"] == f"http://one.example:{port}/health"
+    assert looked_up.count("one.example") == 1
 
 
 async def test_nothing_is_asked_where_the_network_is_not_granted(port):

@@ -73,15 +73,30 @@ async def test_a_deployment_that_is_asked_for_again_by_the_same_call_is_the_same
     first = await scene.ask("deploy", request, call, tenant="t1")
     again = await scene.ask("deploy", request, call, tenant="t1")
     assert first == again
-    assert first["command_id"] == call
+    assert first["command_id"] not in ("", call), "people may call a command of theirs as the call is called"
     [requested] = await scene.core.store.load(StreamId("deployment", first["deployment_id"]))
     envelope = requested.envelope
     assert (envelope.actor, envelope.tenant, envelope.correlationid, envelope.causationid) == (
         "ann",
         "t1",
         "talk",
-        call,
+        first["command_id"],
     )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"type": "organization.describe", "data": {"description": "x"}}, {"stream_id": "another"}],
+    ids=["type", "target"],
+)
+async def test_a_command_whose_id_another_command_has_taken_was_not_given(scene, other):
+    call, name = fresh("call"), fresh("acme")
+    first = {"type": "organization.register", "stream_id": name, "data": {"name": "Acme"}}
+    await scene.ask("give_command", first, call)
+    assert (await scene.ask("give_command", first, call))["duplicate"]
+    with pytest.raises(SkillFailed, match=f"was taken by organization.register to organization/{name}") as failed:
+        await scene.ask("give_command", first | other, call)
+    assert not failed.value.retryable
 
 
 async def test_its_end_is_waited_for_and_told_and_another_one_than_expected_fails(scene):

@@ -1,14 +1,19 @@
 """What is done when a skill fails, is late, or is not to be asked at all."""
 
 import asyncio
+from hashlib import sha256
+
+import msgspec
 
 from domain import skill, workflow
 from domain.circuit import CircuitPolicy
 from domain.skill import RetryPolicy
 from eventstore.envelope import StreamId
+from handlers.command import CommandRequest
 from sagacity.initialising import initialise_server
+from sagas.workflows.engine import CONSUMER, MOST_DELIVERIES
 from skills.skill import SkillFailed
-from tests.sagas.workflows.story import running
+from tests.sagas.workflows.story import ME, running
 
 QUICK = RetryPolicy(attempts=3, first=0.05, longest=0.1)
 ONCE = RetryPolicy(attempts=1)
@@ -181,6 +186,66 @@ async def test_a_run_that_stumbles_over_the_engine_itself_ends_and_says_why(log_
         assert caplog.text.count("cannot go on") == 1
 
 
+def stumbling(monkeypatch, run, when):
+    """The engine cannot go on with `run` where the state is so."""
+    from sagas.workflows import deciding
+
+    right = deciding.advance
+
+    def advance(id, state, *arguments):
+        if id == run and when(state):
+            raise ZeroDivisionError("a fault of ours")
+        return right(id, state, *arguments)
+
+    monkeypatch.setattr(deciding, "advance", advance)
+
+
+async def two_that_can_be_undone(story):
+    book, undo = story.skill("book"), story.skill("undo")
+    steps = {
+        "a": {"skill": book, "input": "A", "compensate": {"skill": undo}},
+        "b": {"skill": book, "input": "B", "needs": ["a"], "compensate": {"skill": undo}},
+        "c": {"skill": book, "input": "C", "needs": ["b"]},
+    }
+    return await story.run(steps)
+
+
+async def test_what_was_done_is_undone_when_the_engine_itself_cannot_go_on(log_url, monkeypatch):
+    async with running(log_url, "stumbles-late") as story:
+        stumbling(monkeypatch, story.of("run"), lambda state: state.successes == 2 and state.compensating is None)
+        ended = await two_that_can_be_undone(story)
+        assert ended.outcome == "failed"
+        assert "ZeroDivisionError: a fault of ours" in ended.reason
+        assert [given for name, _, _, given in story.done if name == "undo"] == ["B", "A"]
+        (failed,) = await story.events(workflow.RunFailed)
+        assert failed.undone == 2
+
+
+async def test_a_run_that_can_neither_go_on_nor_be_undone_says_what_was_not_undone(log_url, monkeypatch):
+    async with running(log_url, "stumbles-on") as story:
+        stumbling(monkeypatch, story.of("run"), lambda state: state.successes >= 2)
+        ended = await two_that_can_be_undone(story)
+        assert ended.outcome == "failed"
+        assert ended.reason.endswith("; 2 calls were not undone")
+        assert story.names_done() == ["book", "book"]
+
+
+async def test_a_sub_workflow_whose_id_another_command_has_taken_is_not_waited_for(log_url):
+    """A person has given a command under the very id."""
+    async with running(log_url, "taken") as story:
+        await story.publish({"s": {"skill": story.skill("work")}}, name="inner")
+        await story.publish({"a": {"workflow": story.of("inner")}})
+        id = f"workflow-{sha256(b'begin taken-run-1').hexdigest()[:32]}"
+        register = msgspec.json.encode({"name": "Acme"})
+        await story.core.handler.handle(
+            CommandRequest(type="organization.register", stream_id=story.of("acme"), data=register, id=id), ME
+        )
+        await story.start(1)
+        ended = await story.ended()
+        assert ended.outcome == "failed"
+        assert "was organization.register to organization/taken-acme" in ended.reason
+
+
 async def test_a_run_that_cannot_be_read_is_left_alone_and_stops_nobody_else(own_nats, caplog):
     await initialise_server(own_nats.url)
     async with running(own_nats.url, "poison") as story:
@@ -189,3 +254,32 @@ async def test_a_run_that_cannot_be_read_is_left_alone_and_stops_nobody_else(own
         await story.start(1)
         assert (await story.ended()).outcome == "completed"
         assert caplog.text.count("run poisoned is left as it is for now") == 1
+
+
+async def test_a_run_that_is_begun_with_again_and_again_is_ended_before_it_does_any_more(own_nats):
+    await initialise_server(own_nats.url)
+    async with running(own_nats.url, "killer") as story:
+        await story.publish({"s": {"skill": story.skill("work")}})
+        await story.crash()
+        await story.start(1)
+        stream = story.core.store.location.stream
+        wakeups = await story.core.connection.jetstream().pull_subscribe_bind(CONSUMER, stream)
+        for _ in range(MOST_DELIVERIES):
+            # What a process leaves behind that ends with the run in hand.
+            (wakeup,) = await wakeups.fetch(1, timeout=10)
+            await wakeup.nak()
+        story.engine()
+        ended = await story.ended()
+        assert (ended.outcome, story.done) == ("failed", [])
+        assert ended.reason == "the engine has begun with it 10 times and never came to an end"
+
+
+async def test_what_an_expression_makes_without_end_fails_its_step_and_stops_nobody_else(log_url):
+    async with running(log_url, "doubled") as story:
+        work = story.skill("work")
+        ended = await story.run({"s": {"skill": work, "input": f"${{input{'|[@,@]' * 40}}}"}}, 1)
+        assert (ended.outcome, story.done) == ("failed", [])
+        assert "larger than 1000000 values" in ended.reason
+        await story.publish({"s": {"skill": work}}, name="other")
+        await story.start(1, name="other", run="next")
+        assert (await story.ended("next")).outcome == "completed"

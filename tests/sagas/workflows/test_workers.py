@@ -3,18 +3,22 @@ are too large for an event.
 """
 
 import asyncio
+from base64 import b64decode
 from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
+import pytest
 import pytest_asyncio
 
 from domain import workflow
 from domain.skill import RetryPolicy
 from domain.workflow import LARGEST_INLINE, Value
+from eventstore.streams import ask
 from eventstore.tasks import end_tasks
-from skills.protocol import Failed, Leased, Progressed, Succeeded, Work, report_subject
+from skills.protocol import REPORTS, WORK, Failed, Leased, Progressed, Result, Succeeded, Work, report_subject
 from skills.skill import Context, skill, skill_of
+from skills.streams import consumer_name
 from skills.worker import Worker
 from tests.sagas.workflows.story import running
 
@@ -182,3 +186,64 @@ async def test_a_call_that_was_asked_for_is_queued_after_a_crash(queued):
     await queued.report(call, Succeeded(Value(2)))
     assert (await queued.story.ended()).output.inline == 2
     assert len(await queued.story.events(workflow.Succeeded)) == 1
+
+
+async def on_record(story, call, attempt=1):
+    """Whatever is there as the result, as soon as there is one."""
+
+    async def look():
+        wanted = {"last_by_subj": report_subject(call, attempt)}
+        return (await ask(story.core.connection, f"STREAM.MSG.GET.{REPORTS}", wanted)).get("message")
+
+    message = await story.until(look, bool)
+    return msgspec.json.decode(b64decode(message["data"]), type=Result)
+
+
+@asynccontextmanager
+async def asked_of_nobody(url, name, **options):
+    """A run of one skill that nobody does (yet), with options of its own."""
+    async with running(url, name) as story:
+
+        async def nobody(given: int, context: Context) -> int:
+            raise AssertionError
+
+        skill(story.of("skill"), **options)(nobody)
+        story.others.append(skill_of(nobody))
+        await story.publish({"s": {"skill": story.of("skill")}})
+        await story.start(1)
+        await story.waits_for(workflow.Requested)
+        yield story
+
+
+@pytest.mark.parametrize("why", ["cancelled", "failed"])
+async def test_a_call_that_nobody_waits_for_any_more_is_not_begun(log_url, why):
+    """It is in the queue still when its run is cancelled, or its time is over."""
+    options = {"timeout": 0.3 if why == "failed" else 30.0, "retry": RetryPolicy(attempts=1)}
+    async with asked_of_nobody(log_url, f"off-{why}", **options) as story:
+        if why == "cancelled":
+            await story.accepted("workflow.cancel", story.of("run"))
+        assert (await story.ended()).outcome == why
+        before = len(await story.log())
+        assert await on_record(story, f"{story.of('run')}-1") == Failed("cancelled", retryable=False)
+        async with worker(story, log_url, "skill", lambda n: n):
+
+            async def consumer():
+                return await ask(story.core.connection, f"CONSUMER.INFO.{WORK}.{consumer_name(story.of('skill'), '1')}")
+
+            handled = await story.until(consumer, lambda info: not info["num_pending"] + info["num_ack_pending"])
+            assert handled["delivered"]["consumer_seq"] == 1
+        assert story.done == []
+        assert len(await story.log()) == before
+
+
+async def test_what_is_done_late_counts_and_the_attempt_after_it_is_called_off(log_url):
+    """A worker has the first attempt in hand when its time is over."""
+    retry = RetryPolicy(attempts=2, first=0.05)
+    async with asked_of_nobody(log_url, "done-late", timeout=1.0, retry=retry) as story:
+        queue = Queue(story, story.of("skill"))
+        first = await queue.call()
+        await queue.report(first, Leased("me"), "leased-1")
+        await story.waits_for(workflow.Reattempted)
+        assert "error" not in await queue.report(first, Succeeded(Value(2)))
+        assert (await story.ended()).output.inline == 2
+        assert await on_record(story, first.call, 2) == Failed("cancelled", retryable=False)
