@@ -1,4 +1,4 @@
-"""python -m benchmarks [append commands catchup load canary drift quality serving] [--quick] [--seed N]
+"""python -m benchmarks [append commands catchup load canary drift quality serving workflows] [--quick] [--seed N]
 
 The exit status is 1 when a gate of canary or drift is not met. The goals of the others depend on the machine: what is
 missed of them is told, and documented.
@@ -13,14 +13,16 @@ from typing import Any
 
 import uvloop
 
-from benchmarks import append, canary, catchup, commands, drift, load, quality, serving
+from benchmarks import append, canary, catchup, commands, drift, load, quality, serving, workflows
 from sagacity.roles import calm_the_collector
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description="Speed, beside peers and limits, in one run.")
     parser.add_argument(
-        "names", nargs="*", help="of append, commands, catchup, load, canary, drift, quality, serving (default: all)"
+        "names",
+        nargs="*",
+        help="of append, commands, catchup, load, canary, drift, quality, serving, workflows (default: all)",
     )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
     parser.add_argument(
@@ -36,6 +38,7 @@ def main() -> None:
         "serving": lambda: serving.run(max(rounds, 3), 2.0 if options.quick else 4.0),
         "canary": lambda: canary.run(canary.QUICK_RUN if options.quick else canary.FULL_RUN, options.seed),
         "drift": lambda: drift.run(drift.QUICK_RUN if options.quick else drift.FULL_RUN, options.seed),
+        "workflows": lambda: workflows.run(workflows.QUICK_RUN if options.quick else workflows.FULL_RUN),
         "quality": lambda: quality.run(quality.QUICK_RUN if options.quick else quality.FULL_RUN, options.seed),
     }
     unknown = [name for name in options.names if name not in works]

@@ -66,7 +66,7 @@ def demo(data: str | None, port: str | None, exit_: bool) -> int:
     new version takes its place by evidence; a sabotaged training is refused. Then a folder of documents becomes
     records, and the sender of an incomplete one is asked, and answers. At last a swarm of skills reviews code of this
     project, one of them fails and another does its work, and quality assurance sends a hybrid's work back once. It
-    takes about three minutes. Settings in the environment (SAGACITY_…) hold here as for `up`; only data directory and
+    takes three to five minutes. Settings in the environment (SAGACITY_…) hold here as for `up`; only data directory and
     port have defaults of their own. Example:
 
         sagacity demo --exit
