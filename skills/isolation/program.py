@@ -36,10 +36,10 @@ def main(parent: int) -> int:
         _serve(sys.stdin.buffer, _answers())
         return 0
     die_with(parent, signal.SIGTERM)
-    return _isolated(parent, setup.confinement)
+    return _isolated(setup.confinement)
 
 
-def _isolated(parent: int, confinement: Confinement) -> int:
+def _isolated(confinement: Confinement) -> int:
     guardian, heard = os.getpid(), {signal.SIGTERM, signal.SIGCHLD}
     signal.pthread_sigmask(signal.SIG_BLOCK, heard)
     inner = os.fork()
@@ -47,8 +47,8 @@ def _isolated(parent: int, confinement: Confinement) -> int:
         for stream in (0, 1):
             os.close(stream)  # the answer, and its end, are the other one's to give
         code = guard(inner, confinement)
-        if os.getppid() != parent:  # who would do it is gone
-            shutil.rmtree(confinement.room, ignore_errors=True)
+        # The parent does it too, if it is there: that cannot be told while its threads are ended one after the other.
+        shutil.rmtree(confinement.room, ignore_errors=True)
         return end_like(code)
     os.setsid()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, heard)

@@ -98,7 +98,8 @@ def reader(tmp_path_factory):
     (directory / ".curlrc").write_text("show-error\nfail-with-body\n")
     (directory / ".sagacity").mkdir()
     # A target that is away is given up on sooner, so that the page on paused sagas is quick to go through.
-    (directory / ".sagacity" / "sagacity.toml").write_text("retry_attempts = 3\n")
+    read = Path(__file__).parents[2] / "skills"  # what a page has reviewed
+    (directory / ".sagacity" / "sagacity.toml").write_text(f'retry_attempts = 3\nskill_paths = ["{read}"]\n')
     with running_platform(directory / ".sagacity") as up:
         yield Reader(directory, up.url)
 
