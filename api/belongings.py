@@ -9,9 +9,9 @@ from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
-from api.links import link, path_of
+from api.links import path_of
 from api.problems import NotFound
-from api.queries import Cursor, Limit, check_id, filters_of
+from api.queries import Cursor, Limit, check_id, filters_of, page_links
 from api.services import Services
 from api.waiting import MinPosition, Wait, reached
 from projections.queries import DEFAULT_LIMIT, BadQuery
@@ -94,9 +94,7 @@ def _list(services: Services, of: Belonging) -> HTTPRouteHandler:
         own = {**filters, of.by: id}
         page = await services.models.rows(of.projection, table=of.table, filters=own, limit=limit, cursor=cursor)
         path = f"{path_of(of.category, id)}/{of.name}"
-        links = {"self": link(path, **filters, limit=limit, cursor=cursor), of.category: path_of(of.category, id)}
-        if page.cursor is not None:
-            links["next"] = link(path, **filters, limit=limit, cursor=page.cursor)
+        links = page_links(path, page, **filters, limit=limit, cursor=cursor) | {of.category: path_of(of.category, id)}
         named = {f"{of.category}_name": owner.name} if of.named else {}
         items = [{**named, **msgspec.to_builtins(row)} for row in page.items]
         return Response({"items": items, "_links": links}, headers={"X-Position": str(position)})

@@ -15,7 +15,7 @@ from api.bodies import MAX_BODY, check_kind, check_text, faults_of_shape, where_
 from api.callers import caller_of, span_of
 from api.links import API, link
 from api.problems import BodyRefused, NotFound
-from api.queries import AsOf, Cursor, Limit, check_accept, check_id, filters_of, moment_of
+from api.queries import AsOf, Cursor, Limit, check_accept, check_id, filters_of, moment_of, page_links
 from api.services import Services
 from api.waiting import MinPosition, Wait, reached
 from api.workflow_resources import invocation_links
@@ -76,9 +76,7 @@ def invocation_router(services: Services) -> Router:
         filters = filters_of(request)
         position = await reached(services, _RUNS, min_position, wait)
         page = await services.models.rows(_RUNS, table=_NAME, filters=filters, limit=limit, cursor=cursor)
-        links = {"self": link(PATH, **filters, limit=limit, cursor=cursor)}
-        if page.cursor is not None:
-            links["next"] = link(PATH, **filters, limit=limit, cursor=page.cursor)
+        links = page_links(PATH, page, **filters, limit=limit, cursor=cursor)
         items = [{**msgspec.to_builtins(row), "_links": invocation_links(row)} for row in page.items]
         return Response({"items": items, "_links": links}, headers={"X-Position": str(position)})
 

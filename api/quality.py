@@ -11,7 +11,7 @@ from litestar import Request, Response, Router, get
 from litestar.params import QueryParameter
 
 from api.links import API, link, path_of
-from api.queries import Cursor, Limit, check_accept, filters_of
+from api.queries import Cursor, Limit, check_accept, filters_of, page_links
 from api.services import Services
 from api.waiting import MinPosition, Wait, reached
 from projections import quality_figures
@@ -42,9 +42,7 @@ def quality_router(services: Services) -> Router:
         filters = filters_of(request)
         position = await reached(services, TRACKED, min_position, wait)
         page = await services.models.rows(TRACKED, filters=filters, limit=limit, cursor=cursor)
-        links = {"self": link(PATH, **filters, limit=limit, cursor=cursor)}
-        if page.cursor is not None:
-            links["next"] = link(PATH, **filters, limit=limit, cursor=page.cursor)
+        links = page_links(PATH, page, **filters, limit=limit, cursor=cursor)
         items = [
             {**msgspec.to_builtins(row), "_links": {row.entity_type: path_of(row.entity_type, row.entity_id)}}
             for row in page.items

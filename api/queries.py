@@ -20,7 +20,7 @@ from api.services import Services
 from api.waiting import LAST_POSITION, MinPosition, Wait, log_reached, reached
 from eventstore.envelope import StreamId
 from eventstore.subjects import is_valid_id
-from projections.queries import DEFAULT_LIMIT, MAX_LIMIT, BadQuery, read_time
+from projections.queries import DEFAULT_LIMIT, MAX_LIMIT, BadQuery, Page, read_time
 
 _RESERVED: Final = frozenset({"limit", "cursor", "min_position", "wait"})
 _JSON: Final = re.compile(r"application/(\*|json|problem\+json)|\*/\*", re.IGNORECASE)
@@ -70,13 +70,19 @@ def listing(services: Services, name: str, category: str) -> HTTPRouteHandler:
         filters = filters_of(request)
         position = await reached(services, name, min_position, wait)
         page = await services.models.rows(name, filters=filters, limit=limit, cursor=cursor)
-        links = {"self": link(f"{API}/{name}", **filters, limit=limit, cursor=cursor)}
-        if page.cursor is not None:
-            links["next"] = link(f"{API}/{name}", **filters, limit=limit, cursor=page.cursor)
+        links = page_links(f"{API}/{name}", page, **filters, limit=limit, cursor=cursor)
         items = [{**msgspec.to_builtins(row), "_links": {"self": path_of(category, row.id)}} for row in page.items]
         return Response({"items": items, "_links": links}, headers={"X-Position": str(position)})
 
     return rows
+
+
+def page_links(path: str, page: Page, **query: Any) -> dict[str, str]:
+    """To this page, and to the next where there is one."""
+    links = {"self": link(path, **query)}
+    if page.cursor is not None:
+        links["next"] = link(path, **query | {"cursor": page.cursor})
+    return links
 
 
 def _one(services: Services, resource: Resource) -> HTTPRouteHandler:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final, NamedTuple, cast
@@ -63,24 +62,6 @@ def faults(definition: Definition) -> list[Fault]:
     if count > MOST_STEPS:
         found.append(Fault("/steps", f"{count} steps with all patterns written out are more than {MOST_STEPS}"))
     return found
-
-
-def start_faults(definition: Definition, given: Any) -> list[Fault]:
-    """Where the input of a run is not what the definition takes."""
-    if not definition.input:
-        return []
-    from jsonschema import Draft202012Validator, FormatChecker
-    from jsonschema.exceptions import ValidationError
-    from referencing.exceptions import Unresolvable
-    from referencing.jsonschema import EMPTY_REGISTRY
-
-    # With a registry of its own nothing is fetched, whatever a schema refers to.
-    validator = Draft202012Validator(definition.input, registry=EMPTY_REGISTRY, format_checker=FormatChecker())
-    try:
-        errors = cast(Iterable[ValidationError], validator.iter_errors(given))  # pyright: ignore[reportUnknownMemberType]
-        return sorted(Fault(_pointer("/input", error.absolute_path), error.message[:300]) for error in errors)
-    except (Unresolvable, re.error, RecursionError) as error:
-        return [Fault("/input", f"the schema of the definition cannot be applied: {error}")]
 
 
 def _step(name: str, step: Step, steps: Mapping[str, Step], reach: Mapping[str, frozenset[str]]) -> Iterator[Fault]:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from nats.aio.client import Client
+from nats.aio.client import Client, Srv
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
@@ -162,6 +162,17 @@ class Connection(Client):
         except Exception:
             # What one message does must not end the reading of all others.
             _log.exception("a message on %s was dropped", subject)
+
+    async def _connect_to_server(self, s: Srv) -> None:
+        """Nothing comes of it once it was closed: nats-py's task that reconnects is cancelled then, but a cancellation
+        that meets the end of an attempt is lost (python/cpython#86296), and it would go on for ever."""
+        try:
+            await super()._connect_to_server(s)
+        finally:
+            if self.is_closed:
+                if self._transport is not None:
+                    self._transport.close()
+                raise asyncio.CancelledError
 
     async def _read_loop(self) -> None:
         """Every connection begins with an empty parser: nats-py resets it when the old one fails, but the old read

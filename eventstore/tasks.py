@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
 
 
 async def end_tasks(*tasks: asyncio.Future[Any]) -> None:
@@ -39,3 +42,17 @@ async def first_to_end(*works: Coroutine[Any, Any, None]) -> None:
             task.result()
     finally:
         await end_tasks(*tasks)
+
+
+async def finished(work: Coroutine[Any, Any, _T]) -> _T:
+    """What it comes to. A cancellation of the caller is raised when it has ended, not before."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait((task,))
+        if not task.cancelled():
+            task.exception()  # seen: nobody else is going to ask
+        raise

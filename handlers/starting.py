@@ -10,10 +10,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Final
 
-import jsonschema
 from jsonschema.exceptions import UnknownType
 from referencing.exceptions import Unresolvable
-from referencing.jsonschema import EMPTY_REGISTRY
 
 from domain import skill, workflow, workflow_definition
 from domain.decider import Decider, Refusal
@@ -24,6 +22,7 @@ from domain.workflow_patterns import expanded
 from eventstore.envelope import now
 from handlers.parts import Load, Part
 from handlers.schema_faults import faults_of
+from skills.validators import Validators
 
 SAID = workflow.Approve | workflow.Reject | workflow.Cancel | workflow.Retry | workflow.GiveUp | workflow.ChildEnded
 """To a run that is there."""
@@ -141,7 +140,7 @@ def _wrong_input(schema: dict[str, Any], given: Any) -> Refusal | None:
     if not schema:
         return None
     try:
-        errors: Iterator[Any] = _prepared.validator(schema).iter_errors(given)  # pyright: ignore[reportUnknownMemberType]
+        errors: Iterator[Any] = _validators.of(schema).iter_errors(given)  # pyright: ignore[reportUnknownMemberType]
         found = [fault for error in errors for fault in faults_of(error)]
     except _UNUSABLE as error:
         reason = str(error).partition("\n")[0][:300]
@@ -151,33 +150,20 @@ def _wrong_input(schema: dict[str, Any], given: Any) -> Refusal | None:
 
 
 class _Prepared:
-    """What is made of definitions and schemas, once for each. They are told apart by identity: what was published is
-    never changed, and is kept at hand as one object for as long as it is hot."""
+    """What is made of definitions, once for each. They are told apart by identity: what was published is never changed,
+    and is kept at hand as one object for as long as it is hot."""
 
     def __init__(self) -> None:
         self._steps: OrderedDict[int, tuple[Definition, dict[str, Step]]] = OrderedDict()
-        self._validators: OrderedDict[int, tuple[dict[str, Any], jsonschema.Draft202012Validator]] = OrderedDict()
 
     def steps(self, definition: Definition) -> dict[str, Step]:
         known = self._steps.get(id(definition))
         if known is None or known[0] is not definition:
             known = self._steps[id(definition)] = definition, dict(expanded(definition))
-            _trim(self._steps)
+            if len(self._steps) > _REMEMBERED:
+                self._steps.popitem(last=False)
         return known[1]
-
-    def validator(self, schema: dict[str, Any]) -> jsonschema.Draft202012Validator:
-        known = self._validators.get(id(schema))
-        if known is None or known[0] is not schema:
-            # With a registry of its own nothing is fetched, whatever a schema refers to.
-            validator = jsonschema.Draft202012Validator(schema, registry=EMPTY_REGISTRY)
-            known = self._validators[id(schema)] = schema, validator
-            _trim(self._validators)
-        return known[1]
-
-
-def _trim(remembered: OrderedDict[int, Any]) -> None:
-    if len(remembered) > _REMEMBERED:
-        remembered.popitem(last=False)
 
 
 _prepared = _Prepared()
+_validators = Validators(_REMEMBERED)

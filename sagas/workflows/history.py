@@ -10,6 +10,7 @@ from domain import workflow
 from domain.workflow import Event, NotStarted, Reattempted, Requested, State
 from eventstore.envelope import StreamId, recorded
 from eventstore.errors import WriteTooLarge
+from eventstore.tasks import finished
 from sagas.workflows.listening import Delivery
 from sagas.workflows.means import Means, Origin
 
@@ -76,11 +77,12 @@ class History:
         self.state = after
 
     async def _append(self, events: Sequence[Event], moment: datetime) -> None:
-        """Halved for as long as it is too large."""
+        """Halved for as long as it is too large. Not left half-way: whoever is told that this process is gone reads
+        what it has written last."""
         assert self.origin is not None
         context = self.origin.context(moment, f"{self.stream}/{self._version}")
         try:
-            await self._means.store.append(self.stream, self._version, events, context)
+            await finished(self._means.store.append(self.stream, self._version, events, context))
         except WriteTooLarge:
             if len(events) == 1:
                 raise

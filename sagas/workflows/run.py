@@ -52,6 +52,8 @@ class Run:
         self._alarm = Alarm(means, id)
         self._given_up: list[str] = []
         self._recovering = False
+        self._unproven = False
+        """What it has recovered from may not be the last that was written: whoever had it was perhaps not gone yet."""
         self._condemned = ""
         self._calm_since = 0.0
         self._passed: datetime | None = None
@@ -100,6 +102,8 @@ class Run:
         try:
             return await self._turn()
         except WrongVersion:
+            if self._unproven:
+                self.recover()
             self._history.doubt()
         except LogUnavailable as error:
             log.warning("run %s waits: %s", self._id, error)
@@ -136,6 +140,7 @@ class Run:
         if isinstance(state, Running):
             await self._means.known.look(state.steps)
         if self._recovering and self._history.origin is not None:
+            self._unproven = True
             self._given_up = await self._outside.left_behind(state)
 
     async def _went_on(self, state: Running) -> bool:
@@ -150,6 +155,7 @@ class Run:
         if events:
             self._calm_since = time.monotonic()
             await history.write(events, after, moment)
+            self._unproven = False
         for each in inputs:
             self._inbox.popleft()
             if isinstance(each.said, CallSucceeded | CallFailed):

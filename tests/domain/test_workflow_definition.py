@@ -21,7 +21,7 @@ from domain.workflow_definition import (
     Withdrawn,
     workflow_definition,
 )
-from domain.workflow_faults import faults, start_faults
+from domain.workflow_faults import faults
 
 ONE = Definition({"a": Step(skill="read")})
 TWO = Definition({"a": Step(skill="read"), "b": Step(skill="write", needs=("a",))})
@@ -156,18 +156,8 @@ def test_a_pattern_without_faults_has_none():
     assert told(steps) == {}
 
 
-def test_an_input_is_held_to_the_schema_with_every_fault():
-    schema = {"type": "object", "required": ["a"], "properties": {"b": {"type": "integer"}}}
-    definition = Definition({"a": Step(skill="s")}, input=schema)
-    assert start_faults(definition, {"a": 1, "b": 2}) == []
-    assert [fault.where for fault in start_faults(definition, {"b": "x"})] == ["/input", "/input/b"]
-    assert start_faults(ONE, object()) == [], "without a schema it takes anything"
-
-
 def test_a_schema_refers_to_nothing_outside_itself():
     """So that no run makes the platform fetch something."""
     outside = {"$ref": "http://127.0.0.1:9/secret.json"}
     definition = Definition({"a": Step(skill="s")}, input={"properties": {"x": outside, "y": {"pattern": "("}}})
     assert {fault.where for fault in faults(definition)} == {"/input/properties/x/$ref", "/input/properties/y/pattern"}
-    [fault] = start_faults(definition, {"x": 1})
-    assert "cannot be applied" in fault.what

@@ -89,3 +89,26 @@ async def test_frames_survive_any_cut(log: Log) -> None:
 
 def _text(size: int) -> Noted:
     return Noted("\r\n" * (size // 2) + "x" * (size % 2))
+
+
+async def test_a_client_that_is_closed_in_the_moment_of_an_attempt_makes_no_other(log: Log, monkeypatch) -> None:
+    """`asyncio.wait_for` of Python 3.11 loses the cancellation then."""
+    store = await log.store()
+    attempts = 0
+
+    async def refused(**_: object) -> None:
+        nonlocal attempts
+        attempts += 1
+        closing = asyncio.ensure_future(store.connection.close())
+        await asyncio.sleep(0)
+        reconnecting.cancel()
+        del closing
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(asyncio, "open_connection", refused)
+    await store.connection.force_reconnect()
+    reconnecting = store.connection._reconnection_task
+    assert reconnecting is not None
+    await asyncio.wait((reconnecting,), timeout=5)
+    assert reconnecting.done()
+    assert attempts == 1

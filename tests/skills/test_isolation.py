@@ -7,7 +7,6 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-import psutil
 import pytest
 
 from domain.skill import Isolation
@@ -19,6 +18,7 @@ from skills.isolation.exchange import Bounds
 from skills.isolation.rights import effective
 from skills.protocol import Failed, Succeeded
 from skills.skill import Security
+from tests.processes import are_over
 from tests.skills import offered
 from tests.skills.calls import NO_BLOBS, work
 
@@ -170,7 +170,7 @@ found.append(child)
 """
     *escapes, child = await found(code)
     assert escapes == ["PermissionError"] * 3
-    assert is_over(child)
+    await are_over(child)
 
 
 async def test_it_reaches_no_other_process(monkeypatch):
@@ -199,7 +199,7 @@ async def test_whoever_stops_waiting_ends_it_with_what_it_started(tmp_path):
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert all(map(is_over, pids))
+    await are_over(*pids)
 
 
 async def test_it_ends_at_its_deadline():
@@ -226,7 +226,8 @@ asyncio.run(Executor(NO_BLOBS).run(offered.isolated_python.__skill__, work("a", 
     worker.kill()
     await worker.wait()
     async with asyncio.timeout(10):
-        while not all(map(is_over, pids)) or list(tmp_path.glob("skill-*")):
+        await are_over(*pids)
+        while list(tmp_path.glob("skill-*")):
             await asyncio.sleep(0.02)
 
 
@@ -261,10 +262,3 @@ async def pids_in(file: Path) -> list[int]:
         while not (file.exists() and len(file.read_text().split()) == 2):
             await asyncio.sleep(0.02)
     return [int(each) for each in file.read_text().split()]
-
-
-def is_over(pid) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True

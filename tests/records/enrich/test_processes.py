@@ -13,6 +13,7 @@ import pytest
 from records.enrich.content import Contents, Entities, Find, NotReadable, Read
 from records.enrich.limits import MEGABYTE, Limits
 from records.enrich.processes import ReadingProcesses
+from tests.processes import are_over
 from tests.records.enrich import documents
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="limits and looks at /proc")
@@ -35,13 +36,6 @@ async def processes(count=1, **limits):
     finally:
         await found.close()
         assert children() == []
-
-
-def is_over(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def children() -> list[psutil.Process]:
@@ -102,7 +96,7 @@ async def test_what_hangs_is_ended_with_all_it_started(program, tmp_path):
         await text_of(reading, b"warm")
         with pytest.raises(NotReadable, match="not read after 3 s"):
             await text_of(reading, documents.png())
-        assert is_over(int((tmp_path / "pid").read_text()))
+        await are_over(int((tmp_path / "pid").read_text()))
         assert await text_of(reading, b"others go on") == "others go on"
 
 
