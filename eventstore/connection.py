@@ -13,6 +13,7 @@ import contextlib
 import logging
 import re
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -181,27 +182,37 @@ class Connection(Client):
         await super()._read_loop()
 
 
-async def connect_to(url: str, *, name: str = "sagacity", patience: float = 10.0, **options: Any) -> Connection:
+async def connect_to(
+    url: str, *, name: str = "sagacity", patience: float = 10.0, waits: bool = True, **options: Any
+) -> Connection:
     """Connect to one URL or a comma-separated list; keep reconnecting for ever once connected.
 
-    Raises LogUnavailable when the first connection cannot be made within `patience` seconds.
+    Raises LogUnavailable when the first connection cannot be made within `patience` seconds; unless it `waits` for
+    servers that are not there yet, as soon as each has refused twice.
     """
     connection = Connection()
+    refusals: deque[Exception] = deque(maxlen=1)
+
+    async def remember(error: Exception) -> None:
+        """Reconnects are nats-py's daily business; calls that fail say so themselves."""
+        refusals.append(error)
+
     settings: dict[str, Any] = {
-        "max_reconnect_attempts": -1,
+        "max_reconnect_attempts": -1 if waits else 1,
         "reconnect_time_wait": 0.2,
         "connect_timeout": 5,
         "ping_interval": 10,
         "max_outstanding_pings": 2,
-        "error_cb": _quiet,
+        "error_cb": remember,
         "inbox_prefix": INBOX,
     }
     try:
         async with asyncio.timeout(patience):
             await connection.connect(servers=url.split(","), name=name, **(settings | options))
+        connection.options["max_reconnect_attempts"] = -1
     except (NatsError, OSError) as error:
         where = re.sub(r"//[^@/,]*@", "//", url)  # without credentials
-        reason = str(connection.last_error or error) or f"no answer within {patience:g} s"
+        reason = str(refusals.pop() if refusals else error) or f"no answer within {patience:g} s"
         with contextlib.suppress(NatsError, OSError):
             await connection.close()
         raise LogUnavailable(f"no connection to NATS at {where}: {reason}") from error
@@ -238,11 +249,6 @@ def _sid(subscription: Subscription) -> int:
 
 async def _never(_: Msg) -> None:  # pragma: no cover - raw deliveries never reach nats-py's callback
     raise AssertionError("raw lane bypassed")
-
-
-async def _quiet(error: Exception) -> None:
-    """Reconnects are nats-py's daily business; calls that fail say so themselves."""
-    del error
 
 
 __all__ = [

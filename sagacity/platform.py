@@ -138,7 +138,7 @@ async def _own_postgres(directory: DataDirectory, supervisor: Supervisor) -> str
 
 async def _ensure_log(settings: Settings, directory: DataDirectory, url: str) -> None:
     """Our own empty server gets its streams once; a log that should be there and is not is never replaced."""
-    connection = await connect_to(url, allow_reconnect=False, connect_timeout=3)
+    connection = await connect_to(url, waits=False, allow_reconnect=False, connect_timeout=3)
     try:
         server = connection.connected_server_version
         check_version_text(f"{server.major}.{server.minor}.{server.patch}", without_passwords(url))

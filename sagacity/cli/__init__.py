@@ -10,33 +10,34 @@ import click
 from sagacity.passwords import without_passwords
 
 COMMANDS = {
-    "up": "sagacity.cli.up:up",
-    "demo": "sagacity.cli.demo:demo",
-    "init": "sagacity.cli.init:init",
-    "status": "sagacity.cli.status:status",
-    "command": "sagacity.cli.command:command",
-    "deployments": "sagacity.cli.deployments:deployments",
-    "models": "sagacity.cli.models:models",
-    "datasets": "sagacity.cli.datasets:datasets",
-    "sources": "sagacity.cli.sources:sources",
-    "records": "sagacity.cli.records:records",
-    "quality": "sagacity.cli.quality:quality",
-    "schemas": "sagacity.cli.schemas:schemas",
-    "automations": "sagacity.cli.automations:automations",
-    "skills": "sagacity.cli.skills:skills",
-    "workflows": "sagacity.cli.workflows:workflows",
-    "worker": "sagacity.cli.worker:worker",
-    "mcp": "sagacity.cli.mcp:mcp",
-    "events": "sagacity.cli.events:events",
-    "projections": "sagacity.cli.projections:projections",
-    "replay": "sagacity.cli.replay:replay",
-    "verify": "sagacity.cli.verify:verify",
-    "backup": "sagacity.cli.backup:backup",
-    "restore": "sagacity.cli.backup:restore",
-    "docs": "sagacity.cli.docs:docs",
-    "role": "sagacity.cli.role:role",
+    "up": ("up", "Run the platform until Ctrl-C or SIGTERM."),
+    "demo": ("demo", "Bring the platform up and tell its story; every claim is checked."),
+    "init": ("init", "Create the streams on a NATS server of yours."),
+    "status": ("status", "Health of every dependency, read models with their lag."),
+    "command": ("command", "Send a command and print what came of it."),
+    "deployments": ("deployments", "See what is deployed where."),
+    "models": ("models", "Train models, put them into production, watch them."),
+    "datasets": ("datasets", "See, upload and generate datasets."),
+    "sources": ("sources", "See, register and close the places that records come from."),
+    "records": ("records", "Submit documents, see what was read from them and what is missing."),
+    "quality": ("quality", "See what is complete, what is missing and what is being asked for."),
+    "schemas": ("schemas", "See and publish the schemas that records are held to."),
+    "automations": ("automations", "See, register, pause and remove rules."),
+    "skills": ("skills", "See, register, route and retire skills."),
+    "workflows": ("workflows", "Publish, start, follow and deal with workflows."),
+    "worker": ("worker", "Carry out skills: of Python modules, or the tools of an MCP server."),
+    "mcp": ("mcp", "Offer skills, workflows and read models over MCP."),
+    "events": ("events", "Follow, export and import the log."),
+    "projections": ("projections", "Look after the read models."),
+    "replay": ("replay", "Tell what happened, who did it and why."),
+    "verify": ("verify", "Read the whole log: every position, version, hash and schema."),
+    "backup": ("backup", "Write the whole log and the blobs that it names."),
+    "restore": ("backup", "Restore a backup into an empty log."),
+    "docs": ("docs", "Write the reference of the API and of the events."),
+    "role": ("role", ""),
 }
-"""Command → where it is defined; imported only when it is used, so that --help answers at once."""
+"""Command → the module that defines it, and what it does in a line: a module is imported only when its command is
+used, so that --help answers at once."""
 
 
 class _Commands(click.Group):
@@ -44,11 +45,14 @@ class _Commands(click.Group):
         return [name for name in COMMANDS if name != "role"]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        where = COMMANDS.get(cmd_name)
-        if where is None:
+        if cmd_name not in COMMANDS:
             return None
-        module, name = where.split(":")
-        return getattr(import_module(module), name)
+        module, _ = COMMANDS[cmd_name]
+        return getattr(import_module(f"sagacity.cli.{module}"), cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

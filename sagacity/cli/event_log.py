@@ -46,7 +46,7 @@ async def open_log(place: LogPlace, *, create: bool = False) -> AsyncGenerator[E
     """
     settings = settings_from({"nats_url": place.nats_url, "data": place.data})
     async with _server(settings, create and place.data is not None) as url:
-        connection = await connect_to(url, name="sagacity-cli", patience=5.0)
+        connection = await connect_to(url, name="sagacity-cli", patience=5.0, waits=False)
         try:
             store = await EventStore.open(connection, catalogue())
             try:

@@ -38,7 +38,7 @@ def init(**flags: Any) -> None:
 
 
 async def _init(settings: Settings, url: str) -> None:
-    connection = await connect_to(url, patience=5.0, allow_reconnect=False)
+    connection = await connect_to(url, patience=5.0, waits=False, allow_reconnect=False)
     try:
         await initialise(connection, replicas=settings.nats_replicas)
     finally:

@@ -41,7 +41,7 @@ async def _records(target: ApiPlace, id: str, blobs_at: str | None) -> list[tupl
         api = await stack.enter_async_context(open_api(target, timeout=60))
         blobs: Blobs | None = None
         if blobs_at is not None:
-            connection = await connect_to(blobs_at, name="sagacity-cli", patience=5.0)
+            connection = await connect_to(blobs_at, name="sagacity-cli", patience=5.0, waits=False)
             stack.push_async_callback(connection.close)
             blobs = Blobs(connection)
         await api.get(path_of("model", id))

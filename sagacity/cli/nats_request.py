@@ -20,7 +20,7 @@ def request(nats_url: str | None, data: str | None, subject: str, body: bytes, a
 
 
 async def _request(url: str, subject: str, body: bytes, actor: str) -> Mapping[str, Any]:
-    connection = await connect_to(url, name="sagacity-cli", patience=5.0)
+    connection = await connect_to(url, name="sagacity-cli", patience=5.0, waits=False)
     try:
         if len(body) > connection.max_payload:
             raise UserError(f"the command has {len(body)} bytes; this server takes at most {connection.max_payload}")

@@ -151,7 +151,7 @@ async def _serve(one: Worker, url: str, registered_by: str | None) -> None:
 
     async def work(stop: asyncio.Event) -> None:
         if registered_by is not None:
-            connection = await connect_to(url, name="sagacity-cli", patience=5.0)
+            connection = await connect_to(url, name="sagacity-cli", patience=5.0, waits=False)
             try:
                 await register(connection, one.skills, actor=registered_by)
             except NotRegistered as error:
