@@ -26,7 +26,7 @@ from eventstore.envelope import StreamId, new_id
 from handlers.command import Caller, CommandRequest, Fault, InvalidCommand
 from projections.dead_letters import Chosen, Parked, parked
 from projections.queries import DEFAULT_LIMIT
-from projections.workflow_calls import Invocation, call_as_of, call_of
+from projections.workflow_calls import FailureKind, Invocation, call_as_of, call_of
 
 PATH: Final = f"{API}/invocations"
 _NAME: Final = "invocations"
@@ -39,13 +39,15 @@ _Id = Annotated[str, msgspec.Meta(pattern=ID)]
 
 
 class RetryParked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which of the calls that are parked: those of a `run`, a `skill`, a `definition`, or `calls` by their ids; several
-    of these narrow it down. `all` says that there is no filter on purpose."""
+    """Which of the calls that are parked: those of a `run`, a `skill`, a `definition`, of a `failure` (the kind of the
+    last one), or `calls` by their ids; several of these narrow it down. `all` says that there is no filter on
+    purpose."""
 
     run: _Id | None = None
     skill: _Id | None = None
     definition: _Id | None = None
     calls: Annotated[list[_Id], msgspec.Meta(min_length=1, max_length=_MOST)] | None = None
+    failure: FailureKind | None = None
     all: bool = False
 
 
@@ -72,7 +74,8 @@ def invocation_router(services: Services) -> Router:
         min_position: MinPosition = None,
         wait: Wait = 5.0,
     ) -> Response[Any]:
-        """Newest change first. Any declared column filters (`status=parked`: the dead letters; `skill=…`; `run=…`)."""
+        """Newest change first. Any declared column filters (`status=parked`: the dead letters; `failure=timeout`;
+        `skill=…`; `run=…`)."""
         filters = filters_of(request)
         position = await reached(services, _RUNS, min_position, wait)
         page = await services.models.rows(_RUNS, table=_NAME, filters=filters, limit=limit, cursor=cursor)
@@ -130,7 +133,7 @@ def _retry(services: Services) -> HTTPRouteHandler:
         asked = read_retry(request.headers.get("content-type"), await request.body())
         with span_of(request.headers, "invocations.retry") as span:
             caller = caller_of(request.headers, span)
-            chosen = Chosen(asked.run, asked.skill, asked.definition, asked.calls)
+            chosen = Chosen(asked.run, asked.skill, asked.definition, asked.calls, asked.failure)
             found = await parked(services.pool, chosen, _MOST + 1)
             at_once = asyncio.Semaphore(_AT_ONCE)
             told = await asyncio.gather(*(_retried(services, each, caller, at_once) for each in found[:_MOST]))
@@ -169,8 +172,8 @@ def read_retry(kind: str | None, raw: bytes) -> RetryParked:
     except msgspec.ValidationError as error:
         faults = sorted(faults_of_shape(_shape, document), key=lambda fault: fault.where)
         raise InvalidCommand(faults or [Fault("", str(error))]) from error
-    if asked.all == any((asked.run, asked.skill, asked.definition, asked.calls)):
-        raise InvalidCommand([Fault("", "give a run, a skill, a definition or calls, or else all: true")])
+    if asked.all == any((asked.run, asked.skill, asked.definition, asked.calls, asked.failure)):
+        raise InvalidCommand([Fault("", "give a run, a skill, a definition, a failure or calls, or else all: true")])
     return asked
 
 

@@ -19,7 +19,8 @@ NodeStatus = Literal["defined", "waiting", "running", "asked", "parked", "succee
 
 
 class Node(Struct, frozen=True):
-    """A step. `asks` is what it names: skills, a workflow. `seconds` are those of the work of all its calls."""
+    """A step. `asks` is what it names: skills, a workflow; `fallbacks` are those that were asked instead, each with the
+    one that had failed. `seconds` are those of the work of all its calls."""
 
     id: str
     kind: StepKind
@@ -37,6 +38,7 @@ class Node(Struct, frozen=True):
     seconds: float = 0.0
     cost: float = 0.0
     reason: str = ""
+    fallbacks: dict[str, str] = {}
 
 
 class Edge(Struct, frozen=True):
@@ -92,6 +94,7 @@ def _node(name: str, step: Step, line: StepLine, status: NodeStatus) -> Node:
         line.seconds,
         line.cost,
         line.reason,
+        line.fallbacks,
     )
 
 
@@ -169,6 +172,7 @@ def _label(node: Node) -> Iterator[str]:
         )
     elif node.kind != "skill":
         yield node.kind
+    yield from (f"{fallback} instead of {failed}" for fallback, failed in node.fallbacks.items())
     if node.when:
         yield f"when {node.when}"
     if node.status == "defined":

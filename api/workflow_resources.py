@@ -14,10 +14,11 @@ Actions = Mapping[str, tuple[str, dict[str, Any]]]
 
 
 def skill_actions(row: Row) -> Actions:
-    last = list(row.versions.values())[-1].specification
+    last = list(row.versions.values())[-1]
     offered = [name for name, each in row.versions.items() if not each.retired]
+    again = {"reinstate": True} if last.retired else {}
     actions: dict[str, tuple[str, dict[str, Any]]] = {
-        "register": ("skill.register", {"specification": msgspec.to_builtins(last)})
+        "register": ("skill.register", {"specification": msgspec.to_builtins(last.specification), **again})
     }
     if offered:
         shares = {name: row.shares.get(name, 0) for name in offered}

@@ -9,6 +9,7 @@ dealt with once, however often it is seen and whatever crashes meanwhile.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, structs
@@ -23,7 +24,12 @@ Variable = Annotated[str, Meta(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")]
 
 Seconds = Annotated[float, Meta(ge=0.1, le=86_400)]
 Text = Annotated[str, Meta(min_length=1, max_length=4_000)]
+Interval = Annotated[int, Meta(ge=1, le=31_536_000)] | Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,7}[smhd]$")]
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _LATEST = 50
+SETS_ITSELF_OFF = (
+    "what this rule does sets it off again: events that came of it are left alone; narrow its types, source or where"
+)
 
 
 class FileWatcher(Struct, frozen=True, forbid_unknown_fields=True, tag="file_watcher"):
@@ -48,10 +54,18 @@ class DatabasePoller(Struct, frozen=True, forbid_unknown_fields=True, tag="datab
 
 
 class Scheduler(Struct, frozen=True, forbid_unknown_fields=True, tag="time_scheduler"):
-    """At the moments of a cron expression with five fields, by the clock of `time_zone`."""
+    """At moments, by one of three: those of a `cron` expression with five fields, by the clock of `time_zone`; once,
+    `at` a moment; or `every` so many seconds (a text such as `15m` has s, m, h or d) since the rule came into force."""
 
-    cron: Annotated[str, Meta(min_length=9, max_length=100)]
+    cron: Annotated[str, Meta(min_length=9, max_length=100)] | None = None
     time_zone: Annotated[str, Meta(max_length=60)] = "UTC"
+    at: Annotated[datetime, Meta(tz=True)] | None = None
+    every: Interval | None = None
+
+    @property
+    def seconds(self) -> int | None:
+        """Of its interval."""
+        return self.every if not isinstance(self.every, str) else int(self.every[:-1]) * _UNITS[self.every[-1]]
 
 
 Trigger = FileWatcher | DatabasePoller | Scheduler | EventTrigger
@@ -167,7 +181,7 @@ class Stumble(Struct, frozen=True, forbid_unknown_fields=True, tag="automation.s
 
 
 class Recover(Struct, frozen=True, forbid_unknown_fields=True, tag="automation.recover"):
-    """It can be again."""
+    """It can be again; one that sets itself off is the same until it is changed, paused or removed."""
 
 
 # Event tags are storage: never rename one that has been written.
@@ -229,6 +243,10 @@ class Known(Struct, frozen=True, tag="known"):
     trouble: str = ""
 
     @property
+    def can_recover(self) -> bool:
+        return self.trouble not in ("", SETS_ITSELF_OFF)
+
+    @property
     def active(self) -> bool:
         return not self.paused and not self.removed
 
@@ -253,7 +271,7 @@ def decide(command: Command, state: State) -> tuple[Event, ...] | Refusal:
         case Stumble(reason), Known():
             return (Stumbled(reason),) if state.active and reason != state.trouble else ()
         case Recover(), Known():
-            return (Recovered(),) if state.trouble else ()
+            return (Recovered(),) if state.can_recover else ()
         case _, Known(removed=True):
             return Refusal("automation_removed", "the automation was removed")
         case Pause(reason), Known():

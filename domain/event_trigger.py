@@ -6,6 +6,7 @@ commands set nothing off: they would do so for ever.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Annotated, Final, NamedTuple
 
@@ -23,7 +24,7 @@ DUMB: Final = frozenset({"automation", "command"})
 MOST_HOPS: Final = 8
 """So many rules may set each other off in a row."""
 
-_HOPS: Final = re.compile(r"~([0-9]{1,4})$")
+_HOPS: Final = re.compile(r"~([0-9]{1,4})((?:\.[0-9a-f]{8})*)$")
 
 Category = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,49}$")]
 Pattern = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -97,17 +98,31 @@ def actor_of(automation_id: str) -> str:
 
 
 class Origin(NamedTuple):
-    """The conversation in which something happened, and how many rules in a row had led to it."""
+    """The conversation in which something happened, and how many rules in a row had led to it, each of `rules` by a
+    digest of its id: marks of earlier versions of Sagacity have none."""
 
     correlation: str
     hops: int
+    rules: tuple[str, ...] = ()
 
-    @property
-    def further(self) -> str:
+    def further(self, automation_id: str) -> str:
         """The correlation of what one more rule does: whatever comes of it carries it on."""
-        return f"{self.correlation}~{self.hops + 1}"
+        return f"{self.correlation}~{self.hops + 1}" + "".join(
+            f".{each}" for each in (*self.rules, _mark(automation_id))
+        )
+
+    def holds(self, automation_id: str) -> bool:
+        """Whether this rule is among those that had led to it."""
+        return _mark(automation_id) in self.rules
 
 
 def origin_of(correlation: str) -> Origin:
     found = _HOPS.search(correlation)
-    return Origin(correlation[: found.start()], int(found[1])) if found else Origin(correlation, 0)
+    if found is None:
+        return Origin(correlation, 0)
+    return Origin(correlation[: found.start()], int(found[1]), tuple(found[2].split(".")[1:]))
+
+
+def _mark(automation_id: str) -> str:
+    """Ids may have 128 characters, and a conversation eight of them."""
+    return hashlib.sha256(automation_id.encode()).hexdigest()[:8]

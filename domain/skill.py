@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct, structs
 
@@ -24,6 +24,9 @@ Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Scaling = Literal["horizontal", "queue_based", "event_driven", "scheduled"]
 """horizontal: any number of workers, each takes what it can; queue_based: many at a time once the queue is long;
 event_driven: one at a time as it comes, for least delay; scheduled: only at the moments of `schedule`."""
+
+CURRENCY: Final = "EUR"
+"""What everything costs is counted in."""
 
 
 class RetryPolicy(Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,11 +58,12 @@ class Isolation(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Cost(Struct, frozen=True, forbid_unknown_fields=True):
-    """`per_call` and `per_second` of its work, in `currency`; what an invocation reports itself is added."""
+    """`per_call` and `per_second` of its work, in `currency`; what an invocation reports itself is added. All costs of
+    a run are one sum, so no other currency than CURRENCY is registered."""
 
     per_call: Annotated[float, Meta(ge=0)] = 0.0
     per_second: Annotated[float, Meta(ge=0)] = 0.0
-    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$")] = "EUR"
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$")] = CURRENCY
 
 
 class Specification(Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,9 +92,11 @@ class Specification(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Register(Struct, frozen=True, forbid_unknown_fields=True, tag="skill.register"):
-    """A version as it is now; the same again changes nothing, another text under the same version replaces it."""
+    """A version as it is now; the same again changes nothing, another text under the same version replaces it. One that
+    was retired stays so, whoever still has it, unless it is to be offered again: `reinstate`."""
 
     specification: Specification
+    reinstate: bool = False
 
 
 class Retire(Struct, frozen=True, forbid_unknown_fields=True, tag="skill.retire"):
@@ -180,8 +186,10 @@ def decide(command: Command, state: State) -> tuple[Event, ...] | Refusal:
             return Registered(specification), Routed({specification.version: 1})
         case _, Unknown():
             return Refusal("skill_not_found", "there is no such skill")
-        case Register(specification), Known(versions):
+        case Register(specification, reinstate), Known(versions):
             known = versions.get(specification.version)
+            if known is not None and known.retired and not reinstate:
+                return _stays_retired(specification.version)
             same = known is not None and known.specification == specification and not known.retired
             return () if same else (Registered(specification),)
         case Retire(version, reason), Known(versions):
@@ -213,6 +221,11 @@ def _route(
     if not any(shares.values()):
         return Refusal("no_share", "at least one version must have a share above 0")
     return () if shares == before else (Routed(dict(shares)),)
+
+
+def _stays_retired(version: str) -> Refusal:
+    again = "it is offered again when it is registered with `reinstate`"
+    return Refusal("version_retired", f"version {version} was retired and stays so; {again}")
 
 
 def _no_version(version: str) -> Refusal:

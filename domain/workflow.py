@@ -123,7 +123,8 @@ class Cancel(Struct, frozen=True, forbid_unknown_fields=True, tag="workflow.canc
 
 
 class Retry(Struct, frozen=True, forbid_unknown_fields=True, tag="workflow.retry"):
-    """Parked calls are tried again, with all their attempts: one, or without `call` every one of the run."""
+    """Parked calls are tried again, with all their attempts: one, or without `call` every one of the run. A
+    sub-workflow is begun anew, as a call of its own."""
 
     call: Annotated[str, Meta(max_length=128)] | None = None
 
@@ -187,8 +188,8 @@ class Routed(Struct, frozen=True):
 
 class Requested(Struct, frozen=True, tag="workflow.requested"):
     """`kind` workflow: `skill` and `version` are of a definition. `item`: its place in the list of the step, -1 without
-    one. `undo`: the call whose effect it takes back. `instead_of`: the call that failed, whose fallback this one is. An
-    attempt that is not over at its `deadline` has failed."""
+    one. `undo`: the call whose effect it takes back. `instead_of`: the call that failed, whose fallback this one is, or
+    the sub-workflow that is begun anew. An attempt that is not over at its `deadline` has failed."""
 
     call: str
     step: str
@@ -540,8 +541,11 @@ def _child_ended(child: ChildEnded, state: Running) -> tuple[Event, ...]:
         return ()
     if child.outcome == "completed":
         return (Succeeded(child.call, call.attempt, child.output, cost=child.cost),)
+    if call.status in {"parked", "retrying"}:
+        return ()  # it has failed before: its time was over, and its run was called off
     reason = f"the run {child.call} {child.outcome}: {child.reason}".removesuffix(": ")
-    return (Failed(child.call, call.attempt, "error", reason, cost=child.cost),)
+    failed = Failed(child.call, call.attempt, "error", reason, cost=child.cost)
+    return (failed, Parked(child.call, reason)) if state.steps[call.step].on_failure == "park" else (failed,)
 
 
 def _not_waiting(step: str, state: Running) -> Refusal | None:

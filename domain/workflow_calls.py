@@ -121,6 +121,12 @@ def reattempt(draft: Draft, id: str) -> None:
         # Nobody was ever asked, perhaps for want of an input: whoever takes back asks anew.
         draft.say(CallCancelled(id, "asked for anew"))
         return
+    if call.kind == "workflow":
+        # Its run has the id of the call, and is over: another run is another call.
+        version = draft.state.steps[call.step].version
+        draft.say(CallCancelled(id, "asked for anew"))
+        ask(draft, Asked(call.step, call.skill, version, call.input, "workflow", call.item, instead_of=id))
+        return
     pinned = _pinned(draft.state, call)
     again = Asked(call.step, call.skill, pinned, call.input, undo=call.undo)
     route = _forbidden(draft.state, again) or routed(id, call.skill, pinned, draft.world)

@@ -30,7 +30,7 @@ from domain.workflow import (
 from domain.workflow_calls import Asked, Draft, ask, reattempt
 from domain.workflow_definition import MOST_ITEMS, Step
 from domain.workflow_input import NotAtHand, Scope, World, filled, given, listed
-from domain.workflow_joins import finish, go_on_with_items, go_on_with_turns
+from domain.workflow_joins import finish, give_up_items, go_on_with_items, go_on_with_turns
 from domain.workflow_patterns import expanded
 from domain.workflow_reports import (
     CallFailed,
@@ -98,6 +98,8 @@ def _round(draft: Draft, actor: str) -> bool:
             _begin(draft, actor, name, step)
         elif before.status == "running":
             _go_on(draft, actor, name, step)
+        elif before.status == "failed" and before.unsettled:
+            give_up_items(draft, name)
         after = draft.state.states[name]
         if after.status == "failed" and step.on_failure != "continue":
             turn_back(draft, f"{name}: {after.reason}", "failed")

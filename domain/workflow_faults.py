@@ -43,7 +43,7 @@ _FIELDS: Final[Mapping[Kind, frozenset[str]]] = {
     "hybrid": frozenset({"input", "on_failure", "output"}),
 }
 """What applies to a kind of step, beside what always does; `team`, `parallel` and `partial` are of `each`."""
-_PARKS: Final = frozenset({"skill", "adaptive", "chain", "swarm", "hybrid"})
+_PARKS: Final = frozenset({"skill", "workflow", "adaptive", "chain", "swarm", "hybrid"})
 _CONTINUES: Final = frozenset({"skill", "workflow", "approval", "wait", "adaptive"})
 _OF_EACH: Final = frozenset({"team", "parallel", "partial"})
 _KNOWN: Final = frozenset({"input", "steps", "remarks", "run"})
@@ -102,7 +102,7 @@ def _fields(where: str, step: Step, kind: Kind) -> Iterator[Fault]:
     if kind == "workflow" and isinstance(step.version, str):
         yield Fault(f"{where}/version", "the version of a workflow is a number")
     if step.on_failure == "park" and kind not in _PARKS:
-        yield Fault(f"{where}/on_failure", f"park does not apply to {_a(kind)}: only calls of skills can be parked")
+        yield Fault(f"{where}/on_failure", f"park does not apply to {_a(kind)}: only calls can be parked")
     if step.on_failure == "continue" and kind not in _CONTINUES:
         yield Fault(f"{where}/on_failure", f"continue does not apply to {_a(kind)}: make it a workflow of its own")
 

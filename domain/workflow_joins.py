@@ -26,9 +26,9 @@ def go_on_with_items(draft: Draft, actor: str, name: str, step: Step) -> None:
         state = draft.state.states[name]
         failed = state.asked - state.unsettled - state.good
         if state.count - failed < least:
-            cancel(draft, _open(draft.state, name), "too many items have failed")
             reason = f"{failed} of {state.count} items failed, {least} must succeed: {_last_reason(draft.state, name)}"
             draft.say(StepFailed(name, reason))
+            give_up_items(draft, name)
             return
         if state.good >= enough or (state.asked == state.count and not state.unsettled):
             cancel(draft, _open(draft.state, name), "enough items have succeeded")
@@ -39,12 +39,16 @@ def go_on_with_items(draft: Draft, actor: str, name: str, step: Step) -> None:
         _ask_item(draft, actor, name, step, state.asked, _items(draft, name)[state.asked])
 
 
+def give_up_items(draft: Draft, name: str) -> None:
+    """Of a step that has failed without them."""
+    cancel(draft, _open(draft.state, name), "too many items have failed")
+
+
 def go_on_with_turns(draft: Draft, actor: str, name: str, step: Step, adaptive: Adaptive) -> None:
-    """Once nobody is asked: the goal, or the next skill."""
-    if draft.state.states[name].unsettled:
-        return
+    """Once nobody is asked: the goal, or the next skill; at once another where that one is not to be had."""
     try:
-        _turn(draft, actor, name, step, adaptive)
+        while (state := draft.state.states[name]).status == "running" and not state.unsettled:
+            _turn(draft, actor, name, step, adaptive)
     except Unanswerable as error:
         draft.say(StepFailed(name, error.reason))
 

@@ -14,8 +14,10 @@ from domain.workflow_input import filled
 
 
 def turn_back(draft: Draft, reason: str, outcome: Literal["failed", "cancelled"]) -> None:
-    cancel(draft, draft.state.open, reason)
+    """That it turns back is said first: where only this is on the record, `take_back` gives up the rest."""
+    open = draft.state.open
     draft.say(CompensationStarted(reason, outcome))
+    cancel(draft, open, reason)
 
 
 def cancel(draft: Draft, calls: tuple[str, ...], reason: str) -> None:
@@ -24,6 +26,8 @@ def cancel(draft: Draft, calls: tuple[str, ...], reason: str) -> None:
 
 def take_back(draft: Draft, actor: str) -> None:
     """As far as it can go now: to the end where nothing is left."""
+    forward = tuple(id for id in draft.state.open if draft.state.calls[id].undo is None)
+    cancel(draft, forward, draft.state.compensating or "")
     while not draft.state.open:
         found = _next(draft.state)
         if found is None:

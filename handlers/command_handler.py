@@ -15,13 +15,16 @@ import msgspec
 
 from domain import command as record
 from domain.decider import Decider, Refusal
+from domain.workflow import Value
 from eventstore.aggregates import Aggregates
+from eventstore.blobs import Blobs
 from eventstore.catalogue import tag_of
 from eventstore.envelope import Context, Recorded, StreamId, new_id, now
 from eventstore.errors import LogUnavailable, UnknownEvent, WrongVersion
 from eventstore.store import Appended, EventStore, StreamWrite
 from eventstore.subjects import is_valid_id
 from handlers.command import Caller, CausedEvent, CommandRequest, Directive, Fault, InvalidCommand, Outcome
+from handlers.large_inputs import set_aside
 from handlers.resolve import resolve
 from handlers.routes import Route
 from handlers.text import one_line
@@ -42,6 +45,8 @@ class _Addressed(NamedTuple):
     expected_version: int | None
     context: Context
     """What its record carries; its events carry the command as their cause."""
+    stored: Value | None = None
+    """Its input, where that is large."""
 
 
 class _Decision(NamedTuple):
@@ -65,6 +70,7 @@ class CommandHandler:
     def __init__(self, store: EventStore, aggregates: Aggregates, routes: Mapping[str, Route]) -> None:
         self._store = store
         self._aggregates = aggregates
+        self._blobs = Blobs(store.connection)
         self.routes = routes
 
     async def handle(self, request: CommandRequest, caller: Caller, *, timeout: float = 10.0) -> Outcome:
@@ -73,7 +79,7 @@ class CommandHandler:
         Raises InvalidCommand (nothing recorded) with every fault, WriteTooLarge, or LogUnavailable: then the same
         request may be sent again with the same id.
         """
-        addressed = self._address(request, caller)
+        addressed = await self._with_stored_input(self._address(request, caller))
         outcomes = await self._transact([addressed], (), timeout)
         return outcomes[0]
 
@@ -86,7 +92,10 @@ class CommandHandler:
         Raises WrongVersion when a stream of `also` is elsewhere, LogUnavailable.
         """
         moment = now()
-        addressed = [self._address_directive(directive, caller, moment) for directive in directives]
+        addressed = [
+            await self._with_stored_input(self._address_directive(directive, caller, moment))
+            for directive in directives
+        ]
         return await self._transact(addressed, also, 15.0)
 
     async def outcome(self, command_id: str) -> Outcome | None:
@@ -134,6 +143,10 @@ class CommandHandler:
             None,
             msgspec.structs.replace(_context(caller, directive.id), time=moment),
         )
+
+    async def _with_stored_input(self, addressed: _Addressed) -> _Addressed:
+        stored, data = await set_aside(addressed.command, addressed.data, self._blobs)
+        return addressed if stored is None else addressed._replace(stored=stored, data=data)
 
     async def _transact(
         self, commands: Sequence[_Addressed], also: Sequence[StreamWrite], timeout: float
@@ -198,7 +211,7 @@ class CommandHandler:
         async def state_of(decider: Decider[Any, Any, Any], id: str) -> Any:
             return (await load(decider, id, True))[1]
 
-        parts = await resolve(addressed.decider, addressed.stream.id, addressed.command, state_of)
+        parts = await resolve(addressed.decider, addressed.stream.id, addressed.command, state_of, addressed.stored)
         if isinstance(parts, Refusal):
             return _refused(addressed, version, parts)
         writes: list[StreamWrite] = []

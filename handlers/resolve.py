@@ -44,14 +44,16 @@ _VALUES: Final = "values"
 _OWNED: Final = (stack.Register, environment.Register, model.Register, source.Register, source.Configure)
 
 
-async def resolve(decider: Decider[Any, Any, Any], id: str, command: Any, load: Load) -> list[Part] | Refusal:
-    """What each aggregate is told. Most commands concern just one."""
+async def resolve(
+    decider: Decider[Any, Any, Any], id: str, command: Any, load: Load, stored: workflow.Value | None = None
+) -> list[Part] | Refusal:
+    """What each aggregate is told. Most commands concern just one. `stored` is the input of a run where it is large."""
     if isinstance(command, workflow.Start):
-        return await started(id, command, load)
+        return await started(id, command, load, stored)
     if isinstance(command, SAID):
         return said(decider, id, command)
     if isinstance(command, workflow.Invoke):
-        return await invoked(id, command, load)
+        return await invoked(id, command, load, stored)
     if isinstance(command, workflow_definition.Publish):
         return unsound_definition(command) or [Part(decider, id, command)]
     if isinstance(command, skill.Register):

@@ -42,6 +42,8 @@ def _words(error: Any) -> str:
     value = error.instance
     if error.validator in _RULES and value:
         return _RULES[error.validator].format(error.validator_value, len(value))
+    if error.validator == "not" and isinstance(error.schema.get("description"), str):
+        return f"{value!r:.{_SHOWN}}: {error.schema['description']}"[:_LONGEST]
     text, shown = str(error.message), repr(value)
     if len(text) > _LONGEST and text.startswith(shown):
         text = f"{text[len(shown) :].strip()} (given: {shown[:_SHOWN]}…)"

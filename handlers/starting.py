@@ -22,6 +22,7 @@ from domain.workflow_patterns import expanded
 from eventstore.envelope import now
 from handlers.parts import Load, Part
 from handlers.schema_faults import faults_of
+from skills.schedules import schedule_fault
 from skills.validators import Validators
 
 SAID = workflow.Approve | workflow.Reject | workflow.Cancel | workflow.Retry | workflow.GiveUp | workflow.ChildEnded
@@ -34,8 +35,11 @@ _ALONE: Final = "call"
 """The one step of a run of one skill alone."""
 
 
-async def started(id: str, command: workflow.Start, load: Load) -> list[Part] | Refusal:
-    """Of the version that is asked for, or the latest, with its patterns written out."""
+async def started(
+    id: str, command: workflow.Start, load: Load, stored: workflow.Value | None = None
+) -> list[Part] | Refusal:
+    """Of the version that is asked for, or the latest, with its patterns written out. `stored` is the input where it is
+    too large for an event."""
     if len(id) > workflow.LONGEST_ID:
         return _too_long()
     known = await load(workflow_definition.workflow_definition, command.definition)
@@ -53,7 +57,7 @@ async def started(id: str, command: workflow.Start, load: Load) -> list[Part] | 
                 command.definition,
                 command.version or known.latest,
                 _prepared.steps(definition),
-                workflow.Value(command.input),
+                stored or workflow.Value(command.input),
                 definition.output,
                 now() + timedelta(seconds=definition.timeout) if definition.timeout is not None else None,
                 command.context,
@@ -75,8 +79,10 @@ def _chosen(command: workflow.Start, known: Any) -> Definition | Refusal:
     return chosen
 
 
-async def invoked(id: str, command: workflow.Invoke, load: Load) -> list[Part] | Refusal:
-    """A run of one step."""
+async def invoked(
+    id: str, command: workflow.Invoke, load: Load, stored: workflow.Value | None = None
+) -> list[Part] | Refusal:
+    """A run of one step, likewise."""
     if len(id) > workflow.LONGEST_ID:
         return _too_long()
     known = await load(skill.skill, command.skill)
@@ -96,7 +102,7 @@ async def invoked(id: str, command: workflow.Invoke, load: Load) -> list[Part] |
         retry=command.retry,
         on_failure="park" if command.park else "fail",
     )
-    given = workflow.Value(command.input)
+    given = stored or workflow.Value(command.input)
     begin = workflow.Begin("", 0, {_ALONE: step}, given, None, None, command.context, command.grants, command.budget)
     return [Part(workflow.workflow, id, begin)]
 
@@ -120,14 +126,20 @@ def unsound_definition(command: workflow_definition.Publish) -> Refusal | None:
 
 
 def unsound_skill(command: skill.Register) -> Refusal | None:
-    """Of both schemas, every fault."""
-    schemas = {"input": command.specification.input, "output": command.specification.output}
-    told = [
-        f"/specification/{name}{where}: {what}"
-        for name, schema in schemas.items()
-        for where, what in schema_faults(schema)
-    ]
-    return Refusal("skill_invalid", "; ".join(told)) if told else None
+    """Every fault: of both schemas, of the schedule and of what it costs."""
+    told = "; ".join(f"/specification/{where}: {what}" for where, what in _faults_of_skill(command.specification))
+    return Refusal("skill_invalid", told) if told else None
+
+
+def _faults_of_skill(specification: skill.Specification) -> Iterator[tuple[str, str]]:
+    for name, schema in {"input": specification.input, "output": specification.output}.items():
+        yield from ((f"{name}{where}", what) for where, what in schema_faults(schema))
+    wrong = schedule_fault(specification)
+    if wrong is not None:
+        yield "schedule", wrong
+    currency = specification.cost.currency
+    if currency != skill.CURRENCY:
+        yield "cost/currency", f"{currency!r}: runs, budgets and figures count in {skill.CURRENCY} alone"
 
 
 def _too_long() -> Refusal:

@@ -28,6 +28,7 @@ class Chosen(NamedTuple):
     skill: str | None = None
     definition: str | None = None
     calls: Sequence[str] | None = None
+    failure: str | None = None
 
 
 async def parked(pool: Pool, chosen: Chosen, most: int) -> list[Parked]:
@@ -41,4 +42,5 @@ FROM workflows.invocations AS call JOIN workflows.workflows AS run ON run.id = c
 WHERE call.status = 'parked' AND run.ended_at IS NULL
     AND ($1::text IS NULL OR call.run = $1) AND ($2::text IS NULL OR call.skill = $2)
     AND ($3::text IS NULL OR run.definition = $3) AND ($4::text[] IS NULL OR call.id = ANY($4))
-GROUP BY 1 ORDER BY min(call.position), 1 LIMIT $5"""
+    AND ($5::text IS NULL OR call.failure = $5)
+GROUP BY 1 ORDER BY min(call.position), 1 LIMIT $6"""

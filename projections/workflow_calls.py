@@ -22,10 +22,14 @@ LARGEST_SHOWN: Final = 4 * 1024
 CallStatus = Literal["requested", "leased", "retrying", "parked", "succeeded", "failed", "cancelled", "waived"]
 """`parked` is a dead letter; `waived`: what it should have undone is answered for by a person."""
 
+FailureKind = Literal["error", "invalid", "timeout", "lost", "circuit_open", "refused"]
+"""`timeout`: not done by its deadline; `lost`: its worker gave no sign of life any more."""
+
 
 class Invocation(Struct, frozen=True, kw_only=True):
     """`step` of the `run`, `item` of its list (None: it has none). `input` and `output` are shortened to their size
     where they are large; `requested_in` and `ended_in` are versions of the run's history, where they stand whole.
+    `failure` is the kind of the last attempt that failed, also where a later one succeeded.
     `seconds` are those of the work in all attempts, `attempt_seconds` of the last one; `failures` and `timeouts` count
     attempts. `undo` names the call whose effect it takes back, `undone_by` the one that takes back its own;
     `instead_of` and `fallback` do so for a call that failed and the one that came instead."""
@@ -44,7 +48,7 @@ class Invocation(Struct, frozen=True, kw_only=True):
     note: str | None = None
     input: Value
     output: Value | None = None
-    failure: str | None = None
+    failure: FailureKind | None = None
     reason: str | None = None
     cost: float = 0.0
     seconds: float = 0.0
@@ -200,6 +204,7 @@ invocations = Table(
     fold,
     filters=("status", "skill", "run", "step", "worker", "correlation_id", "requested_at", "ended_at"),
     indexes=(("skill", "requested_at"),),
+    partial=("failure",),
 )
 
 

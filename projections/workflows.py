@@ -25,7 +25,8 @@ _OVER: Final = frozenset({"succeeded", "failed", "skipped"})
 class StepLine(Struct, frozen=True, omit_defaults=True):
     """Of its `round`, the last one: `items` of its list, `calls` that were made, and what came of them. `undone` calls
     were compensated. `until`: what it waits for, a person or the clock, is over then. `plain`: its outcome is that of
-    its one call, or what a person answers; else it is on the record by itself."""
+    its one call, or what a person answers; else it is on the record by itself. `fallbacks` are skills that were asked,
+    each with the one that had failed."""
 
     kind: StepKind
     status: StepStatus = "waiting"
@@ -43,6 +44,7 @@ class StepLine(Struct, frozen=True, omit_defaults=True):
     ended_at: datetime | None = None
     until: datetime | None = None
     reason: str = ""
+    fallbacks: dict[str, str] = {}
 
 
 class Question(Struct, frozen=True):
@@ -213,12 +215,19 @@ def _over(now: Run, event: Recorded, step: str, status: StepStatus, reason: str)
 def _requested(now: Run, event: Recorded, data: workflow.Requested) -> Run:
     call = UnderWay(data.step, data.skill, undo=data.undo is not None)
     under_way = {id: each for id, each in now.under_way.items() if id != data.instead_of} | {data.call: call}
-    changed = structs.replace(now, under_way=under_way)
+    changed = _with_fallback(structs.replace(now, under_way=under_way), data, now.under_way.get(data.instead_of or ""))
     if call.undo:
         return changed
-    line = now.steps[data.step]
+    line = changed.steps[data.step]
     first = line.started_at or event.time
     return _with(changed, data.step, status="running", calls=line.calls + 1, started_at=first)
+
+
+def _with_fallback(row: Run, data: workflow.Requested, failed: UnderWay | None) -> Run:
+    """What is asked in place of a run that had failed is that workflow again."""
+    if failed is None or failed.skill == data.skill:
+        return row
+    return _with(row, data.step, fallbacks=row.steps[data.step].fallbacks | {data.skill: failed.skill})
 
 
 def _call(now: Run, event: Recorded, data: OfCall) -> Run:

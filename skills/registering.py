@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -16,7 +17,10 @@ from eventstore.envelope import new_id
 from eventstore.errors import LogUnavailable
 from skills.skill import Skill
 
+log = logging.getLogger(__name__)
+
 _TYPE: Final = "skill.register"
+_RETIRED: Final = "version_retired"
 _PAUSE: Final = 0.5
 
 
@@ -31,8 +35,8 @@ class NotRegistered(Exception):
 async def register(
     connection: Connection, skills: Iterable[Skill[Any, Any]], *, actor: str, patience: float = 30.0
 ) -> None:
-    """Each version as it is now; what is there already stays as it is. Raises NotRegistered, or LogUnavailable when
-    nobody answers within `patience` seconds."""
+    """Each version as it is now; what is there already stays as it is, and what was retired stays retired: that is
+    said. Raises NotRegistered, or LogUnavailable when nobody answers within `patience` seconds."""
     reasons: dict[str, str] = {}
     try:
         async with asyncio.timeout(patience):
@@ -56,6 +60,9 @@ async def _register(connection: Connection, skill: Skill[Any, Any], actor: str) 
             reply = await connection.request(f"cmd.{_TYPE}", body, timeout=10, headers={"X-Actor": actor})
             answer = msgspec.json.decode(reply.data)
             if answer.get("status", 500) not in (503, 504):
+                if answer.get("refusal") == _RETIRED:
+                    log.warning("%s: %s", skill.name, _refusal(answer))
+                    return None
                 return _refusal(answer)
         except (NoRespondersError, NatsError, OSError, TimeoutError):
             pass  # the platform may be starting, or starting again

@@ -46,9 +46,10 @@ _STREAMS: Final[dict[str, dict[str, Any]]] = {
         "compression": "s2",
         "duplicate_window": int(_DUPLICATES * _SECOND),
     },
+    # What it holds is soon forgotten, but a stream in memory would itself be gone when its one server starts again.
     HEARTBEATS: {
         "subjects": ["heartbeat.>"],
-        "storage": "memory",
+        "storage": "file",
         "retention": "limits",
         "max_age": int(GONE * _SECOND),
         "max_msgs_per_subject": 1,

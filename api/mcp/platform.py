@@ -14,11 +14,21 @@ _PREFIX: Final = "/api/v1"
 _FIRST, _LONGEST = 0.05, 1.0
 """Seconds between two looks at a run."""
 _PAGE: Final = 200
+LARGEST_OUTPUT: Final = 4 * 1024 * 1024
+"""Bytes: clients have bounds on what they take in one message, of 10 MB and less."""
 ENDED: Final = ("completed", "failed", "cancelled")
 
 
 class Refused(Exception):
     """The platform does not do it; the reason is for people."""
+
+
+class TooLarge(Exception):
+    """`size` in bytes is more than a client should be sent unasked."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the output has {size} bytes")
+        self.size = size
 
 
 class Platform:
@@ -62,14 +72,14 @@ class Platform:
             pause = min(_LONGEST, pause * 1.5)
 
     async def output(self, run: dict[str, Any]) -> Any:
-        """What a run that is completed gave: its last event says it. Raises Refused where it is too large for that."""
-        if run["status"] != "completed":
-            return None
+        """What a run that is completed gave. Raises TooLarge, Refused."""
         last = await self.get(f"/workflows/{run['id']}/events", after=run["version"] - 1, limit=1)
         output = last["items"][0]["data"]["output"]
-        if output.get("hash"):
-            raise Refused(f"the output has {output['size']} bytes: it is stored under {output['hash']}")
-        return output.get("inline")
+        if not output.get("hash"):
+            return output.get("inline")
+        if output["size"] > LARGEST_OUTPUT:
+            raise TooLarge(output["size"])
+        return await self.get(f"/workflows/{run['id']}/output")
 
     async def _look(self, run: str) -> dict[str, Any] | None:
         """None while the read model does not know it yet."""

@@ -10,7 +10,7 @@ from mcp_types import Resource, ResourceTemplate
 
 SCHEME: Final = "sagacity"
 _JSON: Final = "application/json"
-_PATH: Final = re.compile(r"/[a-z_]+(/[A-Za-z0-9_-]{1,128}(/events|/graph)?)?")
+_PATH: Final = re.compile(r"/[a-z_]+(/[A-Za-z0-9_-]{1,128}(/events|/graph|/input|/output)?)?")
 
 
 def listed(read_models: list[str]) -> list[Resource]:
@@ -29,6 +29,8 @@ def templates() -> list[ResourceTemplate]:
         _template("one", "/{read_model}/{id}", "One deployment, model, record, skill, workflow … as it is now"),
         _template("history", "/{read_model}/{id}/events", "All events of one, oldest first"),
         _template("graph", "/workflows/{id}/graph", "The steps of a run, and what became of each"),
+        _template("input", "/workflows/{id}/input", "What a run was given, whole"),
+        _template("output", "/workflows/{id}/output", "What a run gave, whole"),
         _template("filtered", "/{read_model}{?status,limit,cursor}", "Those of a read model that a filter finds"),
         _template("trail", "/events{?after,until,category,type,correlation_id,limit}", "A part of the audit trail"),
     ]

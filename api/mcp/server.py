@@ -22,7 +22,7 @@ from mcp_types import (
 )
 
 from api.mcp import resources, tools
-from api.mcp.platform import Platform, Refused
+from api.mcp.platform import Platform, Refused, TooLarge
 from api.mcp.tools import HARMLESS, Choice, Offer
 
 _INSTRUCTIONS: Final = (
@@ -90,9 +90,19 @@ async def _call(platform: Platform, context: Request, offer: Offer, arguments: d
     try:
         run = await platform.begin(offer.command, {**offer.data, "input": tools.input_of(offer, arguments)})
         ended = await platform.ended(run, seen)
-        return tools.result_of(ended, await platform.output(ended))
+        return await _result(platform, offer, ended)
     except Refused as error:
         return tools.failure(str(error))
+
+
+async def _result(platform: Platform, offer: Offer, run: dict[str, Any]) -> CallToolResult:
+    """Raises Refused."""
+    if run["status"] != "completed":
+        return tools.failure_of(run)
+    try:
+        return tools.result_of(run, await platform.output(run))
+    except TooLarge as error:
+        return tools.elsewhere(offer, run, error.size)
 
 
 async def _read(platform: Platform, uri: str) -> ReadResourceResult:

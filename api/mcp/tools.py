@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from mcp_types import CallToolResult, TextContent, Tool, ToolAnnotations
 
@@ -73,15 +73,26 @@ def input_of(offer: Offer, arguments: dict[str, Any]) -> Any:
 
 
 def result_of(run: dict[str, Any], output: Any) -> CallToolResult:
-    """What the run came to, with its id, by which everything about it is found."""
-    meta = {"run": run["id"], "status": run["status"], "cost": run.get("cost", 0.0)}
-    if run["status"] != "completed":
-        reason = run.get("reason") or run["status"]
-        return CallToolResult(content=[_text(f"{reason} (run {run['id']})")], is_error=True, _meta=meta)
-    structured = isinstance(output, dict)
-    return CallToolResult(
-        content=[_text(_written(output))], structured_content=output if structured else None, _meta=meta
-    )
+    """What the run gave, with its id, by which everything about it is found."""
+    structured = cast("dict[str, Any]", output) if isinstance(output, dict) else None
+    text = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
+    if structured is not None and len(text) > _LONGEST_TEXT:
+        # Clients that know structured content do not need it twice.
+        text = f"{text[:_LONGEST_TEXT]}…\nWhole: {_place(run)}"
+    return CallToolResult(content=[_text(text)], structured_content=structured, _meta=_meta(run))
+
+
+def elsewhere(offer: Offer, run: dict[str, Any], size: int) -> CallToolResult:
+    """Of a run whose output is too large to be sent. Where a tool has a schema of its output, only an error may come
+    without one (MCP, "Tools", output schema)."""
+    text = f"It is done; the output has {size} bytes: {_place(run)}"
+    has_schema = offer.tool.output_schema is not None
+    return CallToolResult(content=[_text(text)], is_error=has_schema, _meta=_meta(run))
+
+
+def failure_of(run: dict[str, Any]) -> CallToolResult:
+    reason = run.get("reason") or run["status"]
+    return CallToolResult(content=[_text(f"{reason} (run {run['id']})")], is_error=True, _meta=_meta(run))
 
 
 def failure(reason: str) -> CallToolResult:
@@ -92,9 +103,12 @@ def _text(text: str) -> TextContent:
     return TextContent(text=text)
 
 
-def _written(output: Any) -> str:
-    text = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
-    return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "…"
+def _place(run: dict[str, Any]) -> str:
+    return f"GET /api/v1/workflows/{run['id']}/output, or the resource sagacity:///workflows/{run['id']}/output"
+
+
+def _meta(run: dict[str, Any]) -> dict[str, Any]:
+    return {"run": run["id"], "status": run["status"], "cost": run.get("cost", 0.0)}
 
 
 def _object_schema(schema: dict[str, Any]) -> tuple[dict[str, Any], bool]:

@@ -102,17 +102,18 @@ class Provider:
     ) -> Asked:
         """For the fields of the schema `name`. Raises ProviderFailed, OverBudget, LogUnavailable."""
         body = prompting.request(self.settings.model, name, fields, text, language, self.settings.most_tokens)
-        raw = json.dumps(body, ensure_ascii=False).encode(errors="replace")
-        prompt = await self._blobs.put(raw)
-        known = await self._answered(prompt, earlier)
-        if known is None:
-            exchange, answer = await self._paid(prompt, raw, earlier)
-        else:
-            exchange, answer = known
+        exchange, answer = await self.exchange(body, earlier)
         try:
             return Asked(prompting.values_in(_content(answer), fields, language), exchange)
         except prompting.AnswerInvalid as error:
             raise ProviderFailed(str(error), exchange) from error
+
+    async def exchange(self, body: Mapping[str, Any], earlier: Sequence[Exchange] = ()) -> tuple[Exchange, bytes]:
+        """The answer to a body for `/chat/completions`, as it came, and what is on record of it; what was answered
+        before costs nothing. Raises ProviderFailed, OverBudget, BlobTooLarge, LogUnavailable."""
+        raw = json.dumps(body, ensure_ascii=False).encode(errors="replace")
+        prompt = await self._blobs.put(raw)
+        return await self._answered(prompt, earlier) or await self._paid(prompt, raw, earlier)
 
     async def _answered(self, prompt: str, earlier: Sequence[Exchange]) -> tuple[Exchange, bytes] | None:
         """What the same question was answered with before."""

@@ -21,7 +21,7 @@ from eventstore.reader import Raw
 from eventstore.store import EventStore
 from eventstore.subjects import is_valid_id
 from records.automations.listening import STRIDE, Listening, Subscription, sighting
-from records.automations.occurrence import Cause, Facts, Looked, Occurrence
+from records.automations.occurrence import Cause, Facts, Looked, Occurrence, Repeated
 
 _PAGE: Final = 500
 _PAUSE: Final = 0.1
@@ -40,7 +40,7 @@ class EventRule:
     aggregates: Aggregates
     listening: Listening
 
-    async def occurrences(self, after: int) -> AsyncGenerator[Occurrence | Looked]:
+    async def occurrences(self, after: int) -> AsyncGenerator[Occurrence | Repeated | Looked]:
         """For ever, from the event after a position. Raises EventStoreError."""
         told = after
         async with contextlib.aclosing(_wanted(self.listening, self.store, self._wants, after)) as found:
@@ -56,7 +56,7 @@ class EventRule:
     def _wants(self, seen: Sighting) -> bool:
         return is_meant(self.triggering, seen)
 
-    async def _occurrence(self, event: Recorded) -> Occurrence | None:
+    async def _occurrence(self, event: Recorded) -> Occurrence | Repeated | None:
         """None where the rule's condition does not hold, and for what it did itself."""
         if event.envelope.actor == actor_of(self.id):
             return None
@@ -68,6 +68,8 @@ class EventRule:
             scope["state"] = await self._states(scope)
             if self.triggering.where and not holds(expressions.value(compiled(self.triggering.where), Facts(scope))):
                 return None
+            if origin.holds(self.id):
+                return Repeated()
         except Unanswerable as error:
             barred = f"where: {error.reason}"
         fields = _fields(described["data"], foreign=described["source"] != OWN)
@@ -81,7 +83,11 @@ class EventRule:
             cursor=str(event.position),
             facts=scope,
             cause=Cause(
-                event.envelope.id, correlation, origin.further, event.envelope.tenant, event.envelope.traceparent
+                event.envelope.id,
+                correlation,
+                origin.further(self.id),
+                event.envelope.tenant,
+                event.envelope.traceparent,
             ),
         )
 

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from domain import workflow
 from domain.automation import (
+    Action,
     DatabasePoller,
     FileWatcher,
     GiveCommand,
@@ -22,15 +24,17 @@ from domain.automation import (
     Trigger,
 )
 from domain.contexts import DECIDERS, EVENTS
-from domain.event_trigger import DUMB, FOREIGN, EventTrigger, is_like
+from domain.event_trigger import DUMB, FOREIGN, OWN, EventTrigger, Sighting, is_like, is_meant
 from domain.expressions import Path, compiled, expressions, faults
 from domain.inbound import Received
 from eventstore.catalogue import members, tag_of
 
 _PARAMETER: Final = re.compile(r"\$([0-9]+)")
 _CRON_FIELDS: Final = 5
+_LONGEST_INTERVAL: Final = 365 * 86_400
 _CATEGORIES: Final = frozenset(decider.category for decider in DECIDERS) - DUMB
 _RECEIVED: Final = tag_of(Received)
+_STARTING: Final = frozenset(map(tag_of, (workflow.Start, workflow.Invoke)))
 _TYPES: Final = tuple(
     tag for union in EVENTS for tag in map(tag_of, members(union)) if tag.partition(".")[0] not in DUMB
 )
@@ -38,13 +42,13 @@ _TYPES: Final = tuple(
 
 def automation_faults(command: Register) -> list[str]:
     """All of them; none when the rule can be carried out."""
-    return [*_trigger_faults(command), *_action_faults(command)]
+    return [*_trigger_faults(command), *_action_faults(command), *_loop_faults(command)]
 
 
 def _trigger_faults(command: Register) -> list[str]:
     match command.trigger:
         case Scheduler() as trigger:
-            found = [*_zone_faults(trigger), *_cron_faults(trigger)]
+            found = [*_zone_faults(trigger), *_moment_faults(trigger)]
             if any(isinstance(action, ProcessDocument) for action in command.actions):
                 found.append("process_document: a moment is no document")
             return found
@@ -57,26 +61,64 @@ def _trigger_faults(command: Register) -> list[str]:
             return [*_type_faults(trigger), *_state_faults(trigger)]
 
 
-def _zone_faults(trigger: Scheduler) -> list[str]:
+def _loop_faults(command: Register) -> Iterator[str]:
+    """What a run does is told by events of one kind, whatever it is a run of: only a condition can tell them apart."""
+    trigger, starting = command.trigger, [tag_of(action) for action in command.actions if _starts_run(action)]
+    if not isinstance(trigger, EventTrigger) or trigger.where or not starting:
+        return
+    own = [tag for tag in _TYPES if is_meant(trigger, Sighting(tag, OWN, tag.partition(".")[0]))]
+    of_runs = sorted(tag for tag in own if tag.partition(".")[0] == workflow.workflow.category)
+    if of_runs:
+        yield (
+            f"{starting[0]}: the run that it starts would set the rule off again, as {of_runs[0]} of any run does: "
+            "name other types, or say in where which runs are meant"
+        )
+
+
+def _starts_run(action: Action) -> bool:
+    match action:
+        case StartWorkflow() | InvokeSkill() | InvokeAgent():
+            return True
+        case GiveCommand(command):
+            return command in _STARTING
+        case ProcessDocument() | SendAlert():
+            return False
+
+
+def _zone_faults(trigger: Scheduler) -> Iterator[str]:
     try:
         ZoneInfo(trigger.time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        return [f"time_zone: there is no {trigger.time_zone!r}"]
-    return []
+        yield f"time_zone: there is no {trigger.time_zone!r}"
+    if trigger.cron is None and trigger.time_zone != "UTC":
+        yield "time_zone: only cron goes by it"
 
 
-def _cron_faults(trigger: Scheduler) -> list[str]:
+def _moment_faults(trigger: Scheduler) -> Iterator[str]:
+    values = {"cron": trigger.cron, "at": trigger.at, "every": trigger.every}
+    given = [name for name, value in values.items() if value is not None]
+    if len(given) != 1:
+        yield f"trigger: it must have one of cron, at and every; it has {' and '.join(given) or 'none'}"
+    if trigger.cron is not None:
+        yield from _cron_faults(trigger.cron)
+    if trigger.at is not None and trigger.at <= datetime.now(UTC):
+        yield f"at: {trigger.at.isoformat()} is in the past"
+    if (trigger.seconds or 0) > _LONGEST_INTERVAL:
+        yield f"every: {trigger.every} is longer than a year of 365 days"
+
+
+def _cron_faults(cron: str) -> Iterator[str]:
     from cronsim import CronSim, CronSimError
 
-    if len(trigger.cron.split()) != _CRON_FIELDS:
-        return [f"cron: {trigger.cron!r} must have {_CRON_FIELDS} fields"]
+    if len(cron.split()) != _CRON_FIELDS:
+        yield f"cron: {cron!r} must have {_CRON_FIELDS} fields"
+        return
     try:
-        next(CronSim(trigger.cron, datetime.now(UTC)))
+        next(CronSim(cron, datetime.now(UTC)))
     except CronSimError as error:
-        return [f"cron: {trigger.cron!r}: {error}"]
+        yield f"cron: {cron!r}: {error}"
     except StopIteration:
-        return [f"cron: {trigger.cron!r} never comes true"]
-    return []
+        yield f"cron: {cron!r} never comes true"
 
 
 def _type_faults(trigger: EventTrigger) -> Iterator[str]:

@@ -60,6 +60,11 @@ class Occurrence:
         return Facts(self.facts or {**self.values, **({"row": self.fields} if self.fields else {})})
 
 
+@dataclass(frozen=True)
+class Repeated:
+    """What occurred came of what the rule itself had done, by way of others: it is left alone."""
+
+
 class Looked(NamedTuple):
     """Nothing is left to be dealt with up to `cursor`; `all`: nor after it for now, and nothing keeps the rule from
     being carried out."""

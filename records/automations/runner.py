@@ -30,7 +30,7 @@ from records.automations.acting import Actions
 from records.automations.events import EventRule
 from records.automations.giving import Behalf, behalf_of
 from records.automations.listening import Listening
-from records.automations.occurrence import Looked, Occurrence, occurrence_id
+from records.automations.occurrence import Looked, Occurrence, Repeated, occurrence_id
 
 log = logging.getLogger(__name__)
 
@@ -119,15 +119,27 @@ class Automations:
         standing = self._known[id]
         async with contextlib.aclosing(self._occurrences(id, standing)) as occurred:
             async for each in occurred:
-                if isinstance(each, Occurrence):
-                    await self._deal_with(id, standing.known, each)
-                    continue
-                if each.cursor is not None:
-                    await self._say(id, automation.Reach(each.cursor, standing.known.triggers))
-                if each.all and self._known[id].known.trouble:
-                    await self._say(id, automation.Recover())
+                match each:
+                    case Occurrence():
+                        await self._deal_with(id, standing.known, each)
+                    case Repeated():
+                        await self._warn(id)
+                    case Looked():
+                        await self._go_on(id, standing.known, each)
 
-    def _occurrences(self, id: str, standing: _Standing) -> AsyncGenerator[Occurrence | Looked]:
+    async def _go_on(self, id: str, known: Known, looked: Looked) -> None:
+        if looked.cursor is not None:
+            await self._say(id, automation.Reach(looked.cursor, known.triggers))
+        if looked.all and self._known[id].known.can_recover:
+            await self._say(id, automation.Recover())
+
+    async def _warn(self, id: str) -> None:
+        """On the record once, until the rule is changed."""
+        if self._known[id].known.trouble != automation.SETS_ITSELF_OFF:
+            log.error("the automation %s: %s", id, automation.SETS_ITSELF_OFF)
+            await self._say(id, automation.Stumble(automation.SETS_ITSELF_OFF))
+
+    def _occurrences(self, id: str, standing: _Standing) -> AsyncGenerator[Occurrence | Repeated | Looked]:
         known, since, position = standing
         match known.trigger:
             case FileWatcher() as trigger:

@@ -80,10 +80,13 @@ def show(*, target: ApiPlace, id: str, as_json: bool) -> None:
 @skills.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--id", metavar="NAME", help="What the skill is called; else as the file is.")
+@click.option("--reinstate", is_flag=True, help="Offer it again if it was retired.")
 @json_option
 @functools.partial(api_options, data="--directory")
 @click.pass_context
-def register(context: click.Context, *, target: ApiPlace, file: Path, id: str | None, as_json: bool) -> None:
+def register(
+    context: click.Context, *, target: ApiPlace, file: Path, id: str | None, reinstate: bool, as_json: bool
+) -> None:
     """Register the version of a skill that the JSON (or YAML) in FILE describes.
 
     A version that comes after the first one gets no calls before it is given a share. Exits 0 when it is registered, 1
@@ -93,7 +96,7 @@ def register(context: click.Context, *, target: ApiPlace, file: Path, id: str | 
         echo '{"version": "1", "capabilities": ["text"]}' > summary.json
         sagacity skills register summary.json
     """
-    data = {"specification": document_of(file)}
+    data = {"specification": document_of(file), **({"reinstate": True} if reinstate else {})}
     context.exit(change(target, "skill.register", id or file.stem, data, as_json))
 
 

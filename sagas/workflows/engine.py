@@ -9,38 +9,46 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from functools import partial
 from typing import Final
 
-import msgspec
-
 from domain import wakeup, workflow
-from domain.workflow_course import CallFailed, CallLeased, CallProgressed, TimePassed
-from eventstore.tasks import end_tasks, first_to_end
-from sagas.timers import RUNS
-from sagas.workflows.attempts import said_of
-from sagas.workflows.deciding import Said
+from domain.workflow_course import TimePassed
+from eventstore.errors import LogUnavailable
+from eventstore.tasks import end_tasks, finished, first_to_end
+from sagas.timers import RUNS, Due, set_timer
 from sagas.workflows.listening import Answers, Delivery, Listener
 from sagas.workflows.means import Means, run_of
-from sagas.workflows.run import Lost, Run
-from skills.protocol import REPORTS, Failed, Leased, Progressed, Report, Succeeded
+from sagas.workflows.reports import said_in
+from sagas.workflows.room import Room
+from sagas.workflows.run import Condemned, Lost, Run
+from skills.protocol import REPORTS
 
 log = logging.getLogger(__name__)
 
 CONSUMER: Final = "workflows"
+WOKEN: Final = "workflows-woken"
+"""The consumer of what people and other runs have said to runs: it must not queue behind those that are to begin."""
 ACK_WAIT: Final = 10.0
 IN_FLIGHT: Final = 20_000
+IN_HAND: Final = 2_000
 MOST_DELIVERIES: Final = 10
-"""Of one wake-up. A run that is woken more often and never rests takes its process with it."""
+"""Of one wake-up of a run of which nothing has come for as long as so many crashes take at least: it takes its process
+with it. What an engine that ends hands over, or puts off, comes back as a new wake-up and is counted anew: what is left
+in the count is that nobody has said for `ack_wait` seconds that the run is alive. An outage of the network is counted
+too, which is why the run has to stand still besides."""
+HANDED_OVER: Final = "handed-over"
+"""The timer of a run that was in hand: whoever it wakes begins again what was under way."""
 _UNREADABLE: Final = 30.0
 """Seconds until a run that can neither go on nor be ended is tried again."""
-
-_report: msgspec.json.Decoder[Report] = msgspec.json.Decoder(Report)
 
 
 class WorkflowEngine:
     """Any number of processes may run one each. `ack_wait`: seconds until what a crashed process had in hand is
-    delivered again. `in_flight`: how many wake-ups of a kind may be unacknowledged in all. `close` is awaited when it
-    has ended."""
+    delivered again. `in_flight`: how many wake-ups of a kind may be unacknowledged in all. `most_in_hand`: how many
+    runs it has in hand before it begins no new ones; it goes on with those that were begun up to about twice as many.
+    `close` is awaited when it has ended."""
 
     def __init__(
         self,
@@ -48,6 +56,7 @@ class WorkflowEngine:
         *,
         ack_wait: float = ACK_WAIT,
         in_flight: int = IN_FLIGHT,
+        most_in_hand: int = IN_HAND,
         close: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._means = means
@@ -55,20 +64,26 @@ class WorkflowEngine:
         self._ack_wait = ack_wait
         self._answers = Answers(means.store.connection)
         self._runs: dict[str, tuple[Run, asyncio.Task[None]]] = {}
-        prefix = means.store.location.prefix
-        written = [f"{prefix}.{workflow.workflow.category}.*.1", f"{prefix}.{wakeup.wakeup.category}.>"]
-        wanted = (
-            (means.store.location.stream, written, self._on_event),
-            (REPORTS, ["report.>"], self._on_report),
-            (RUNS.stream, [f"{RUNS.due}.>"], self._on_timer),
-        )
-        self._listeners = [
-            (
-                Listener(means.store.connection, stream, CONSUMER, subjects, ack_wait=ack_wait, most_pending=in_flight),
-                receive,
+        self.room = Room(most_in_hand)
+        log, prefix = means.store.location.stream, means.store.location.prefix
+
+        def listener(stream: str, subjects: str, durable: str = CONSUMER, room: int = 2) -> Listener:
+            return Listener(
+                means.store.connection,
+                stream,
+                durable,
+                [subjects],
+                ack_wait=ack_wait,
+                most_pending=in_flight,
+                room=partial(self.room.free, room),
             )
-            for stream, subjects, receive in wanted
-        ]
+
+        self._listeners = (
+            (listener(log, f"{prefix}.{workflow.workflow.category}.*.1", room=1), self._on_start),
+            (listener(log, f"{prefix}.{wakeup.wakeup.category}.>", WOKEN), self._on_wakeup),
+            (listener(REPORTS, "report.>"), self._on_report),
+            (listener(RUNS.stream, f"{RUNS.due}.>"), self._on_timer),
+        )
 
     async def ready(self) -> None:
         for listener, _ in self._listeners:
@@ -85,40 +100,47 @@ class WorkflowEngine:
         try:
             await first_to_end(self._means.known.run(), self._listen(), self._keep_hold())
         finally:
-            await self._release()
-            await self._means.queue.close()
-            if self._close is not None:
-                await self._close()
+            await finished(self._end())
 
     async def _listen(self) -> None:
         await self._means.known.ready()
         await first_to_end(*(listener.run(receive) for listener, receive in self._listeners))
 
-    def _on_event(self, delivery: Delivery) -> None:
-        _, category, id, _ = delivery.subject.rsplit(".", 3)
-        run = self._run(id)
-        if category == workflow.workflow.category and delivery.times == 1 and not run.held:
+    def _on_start(self, delivery: Delivery) -> None:
+        run = self._run(_id_in(delivery.subject))
+        if delivery.times == 1 and not run.held:
             run.begin(delivery)
         else:
             run.look()
         self._hold(run, delivery)
 
+    def _on_wakeup(self, delivery: Delivery) -> None:
+        run = self._run(_id_in(delivery.subject))
+        run.look()
+        self._hold(run, delivery)
+
     def _on_report(self, delivery: Delivery) -> None:
         words = delivery.subject.split(".")
-        said = _said(words, delivery.payload)
+        said = said_in(words, delivery.payload)
         if said is None:
             log.error("a message on %s is no report", delivery.subject)
             self._answers.acknowledge([delivery])
             return
         run = self._run(run_of(words[1]))
-        run.give(said, checked=False)
-        self._hold(run, delivery)
+        if run.report(said) or not run.held or delivery.times > 1:
+            self._hold(run, delivery)
+        else:
+            self._answers.acknowledge([delivery])
 
     def _on_timer(self, delivery: Delivery) -> None:
-        id = delivery.subject.split(".")[1]
-        self._means.armed.drop(id)
+        words = delivery.subject.split(".")
+        id = words[1]
         run = self._run(id)
-        run.look()
+        if words[2:] == [HANDED_OVER]:
+            run.recover()
+        else:
+            self._means.armed.drop(id)
+            run.look()
         run.give(TimePassed())
         self._hold(run, delivery)
 
@@ -126,7 +148,8 @@ class WorkflowEngine:
         known = self._runs.get(id)
         if known is not None:
             return known[0]
-        run = Run(self._means, id)
+        run = Run(self._means, id, lambda: self.room.is_full)
+        self.room.enter()
         self._runs[id] = run, asyncio.get_running_loop().create_task(self._drive(id, run))
         return run
 
@@ -135,18 +158,31 @@ class WorkflowEngine:
         if delivery.times > 1:
             run.recover()
         if delivery.times > MOST_DELIVERIES:
-            run.condemn(f"the engine has begun with it {delivery.times - 1} times and never came to an end")
+            reason = f"the engine has begun with it {delivery.times - 1} times and never came to an end"
+            run.condemn(Condemned(reason, timedelta(seconds=self._ack_wait * MOST_DELIVERIES)))
 
     async def _drive(self, id: str, run: Run) -> None:
         try:
             await run.drive()
         except Lost as error:
             log.error("run %s is left as it is for now: %s", id, error)
-            del self._runs[id]
-            self._answers.later(run.held, _UNREADABLE)
-            return
+            await self._hand_over(id, run, _UNREADABLE)
+        else:
+            self._answers.acknowledge(run.held)
         del self._runs[id]
-        self._answers.acknowledge(run.held)
+        self.room.leave()
+
+    async def _hand_over(self, id: str, run: Run, seconds: float = 0.0) -> None:
+        """It is woken after so long, here or elsewhere, as if nobody had begun with it in vain."""
+        at = self._means.clock() + timedelta(seconds=seconds)
+        try:
+            if not self._means.store.connection.is_connected:
+                raise LogUnavailable("the connection is lost")
+            await set_timer(self._means.store.connection, Due(id, HANDED_OVER), at, RUNS)
+        except LogUnavailable:
+            self._answers.later(run.held, seconds)
+        else:
+            self._answers.acknowledge(run.held)
 
     async def _keep_hold(self) -> None:
         """Tell the server, in time, that the runs in hand are alive. One wake-up is enough to begin one again: of those
@@ -159,31 +195,19 @@ class WorkflowEngine:
                     del run.held[1:]
                 self._answers.alive(run.held)
 
+    async def _end(self) -> None:
+        await self._release()
+        await self._means.queue.close()
+        if self._close is not None:
+            await self._close()
+
     async def _release(self) -> None:
-        runs = list(self._runs.values())
-        await end_tasks(*(task for _, task in runs))
-        for run, _ in runs:
-            self._answers.again(run.held)
+        await end_tasks(*(task for _, task in self._runs.values()))
+        await asyncio.gather(*(self._hand_over(id, run) for id, (run, _) in self._runs.items()))
         self._runs.clear()
         await self._answers.flush()
 
 
-def _said(words: list[str], payload: bytes) -> Said | None:
-    """Of a report on `report.<call>.<attempt>.<what>`; None for what is none."""
-    if len(words) != 4 or not words[2].isdecimal() or not run_of(words[1]):
-        return None
-    call, attempt, what = words[1], int(words[2]), words[3]
-    try:
-        report = _report.decode(payload)
-    except msgspec.DecodeError as error:
-        if what != "result":
-            return None
-        # There is no second result: whoever waits for it is not to wait in vain.
-        return CallFailed(call, attempt, "error", f"what its worker said cannot be read: {error}"[:1_000])
-    match report:
-        case Leased(worker):
-            return CallLeased(call, attempt, worker)
-        case Progressed(fraction, note):
-            return CallProgressed(call, attempt, fraction, note)
-        case Succeeded() | Failed():
-            return said_of(call, attempt, report)
+def _id_in(subject: str) -> str:
+    """Of an event of the log: ….<category>.<id>.<version>."""
+    return subject.rsplit(".", 2)[1]

@@ -17,7 +17,7 @@ def failed(state: Running, reason: str) -> Sequence[Event]:
     ends = [CallCancelled(id, _GIVEN_UP) for id in state.open]
     left = _not_undone(state)
     if left and state.compensating is None:
-        return [*ends, CompensationStarted(reason[:_REASON], "failed")]
+        return [CompensationStarted(reason[:_REASON], "failed"), *ends]
     undone = sum(call.status == "undone" for call in state.calls.values())
     return [*ends, RunFailed(_told(state, reason, left), undone, state.cost)]
 

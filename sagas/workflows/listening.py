@@ -11,7 +11,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from nats.errors import Error as NatsError
@@ -30,7 +30,6 @@ _PAUSE: Final = 0.2
 _OVER: Final = frozenset({404, 408})
 _ACK: Final = b"+ACK"
 _ALIVE: Final = b"+WPI"
-_AGAIN: Final = b"-NAK"
 _END: Final = b"\r\n"
 
 
@@ -56,11 +55,14 @@ class Listener:
         *,
         ack_wait: float,
         most_pending: int,
+        room: Callable[[], Awaitable[int]],
     ) -> None:
         """What is not acknowledged after `ack_wait` seconds is delivered again; no more than `most_pending` messages
-        are unacknowledged at a time, in all processes."""
+        are unacknowledged at a time, in all processes. No more are asked for than there is `room` for, which waits
+        until there is some."""
         self._connection = connection
         self._stream = stream
+        self._room = room
         self._durable = durable
         self._config = {
             "durable_name": durable,
@@ -128,8 +130,8 @@ class Listener:
 
     async def _request(self, inbox: str) -> None:
         """Ask for a number of messages, and wait until they are there, or it is time to ask again."""
-        self._wanted = _BATCH
-        request = json.dumps({"batch": _BATCH, "expires": int(_EXPIRES * 1e9)}).encode()
+        self._wanted = batch = min(_BATCH, await self._room())
+        request = json.dumps({"batch": batch, "expires": int(_EXPIRES * 1e9)}).encode()
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._durable}"
         await self._connection.write([publication(subject, request, reply=inbox)])
         lives, until = self._connection.lives, time.monotonic() + _EXPIRES + 1
@@ -152,10 +154,6 @@ class Answers:
 
     def acknowledge(self, deliveries: Iterable[Delivery]) -> None:
         self._say(deliveries, _ACK)
-
-    def again(self, deliveries: Iterable[Delivery]) -> None:
-        """Delivered again at once, here or elsewhere."""
-        self._say(deliveries, _AGAIN)
 
     def later(self, deliveries: Iterable[Delivery], seconds: float) -> None:
         """Delivered again after so long."""

@@ -89,7 +89,7 @@ class Recent(Generic[K, V]):
 class Means:
     """`worker` is this process by name, as it stands in the leases of the calls that it has in hand itself. `local`:
     the skills that run in this process, by name and version. `told`: attempts that were given to somebody else.
-    `armed`: for when the timer of a run is set."""
+    `armed`: for when the timer of a run is set. `signs`: when a worker's last sign of life was told."""
 
     store: EventStore
     aggregates: Aggregates
@@ -105,6 +105,7 @@ class Means:
     origins: Recent[str, Origin] = field(default_factory=Recent[str, Origin])
     told: Recent[tuple[str, int], bool] = field(default_factory=Recent[tuple[str, int], bool])
     armed: Recent[str, datetime] = field(default_factory=Recent[str, datetime])
+    signs: Recent[Any, float] = field(default_factory=Recent[Any, float])
     clock: Callable[[], datetime] = now
     drawn: Callable[[], float] = random.random
 
@@ -115,4 +116,10 @@ def run_of(call: str) -> str:
 
 
 WORKERS: Final = "engine-"
-"""What the names of engines begin with, as workers."""
+"""What the names of engines begin with, as workers; those of others never do."""
+
+
+def foreign(worker: str) -> str:
+    """The name of a worker as it stands on the record, whatever it calls itself: what an engine has in hand is begun
+    again when that engine is gone, and is in no queue from which it could be taken."""
+    return f"foreign-{worker}" if worker.startswith(WORKERS) else worker

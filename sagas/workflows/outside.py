@@ -109,26 +109,37 @@ class Outside:
 
     async def take_from_queues(self, events: Iterable[workflow.Event], before: Mapping[str, Call]) -> None:
         """Attempts that nobody waits for any more, that no worker begins them. `before` the events."""
-        queue, local = self._means.queue, self._means.local
-        over = not_waited_for(events, before)
-        queued = [each for each in over if (before[each[0]].skill, before[each[0]].version) not in local]
-        if queued:
-            await asyncio.gather(*(queue.call_off(id, attempt) for id, attempt in queued))
+        await self._call_off_queued(not_waited_for(events, before), before)
 
-    async def left_behind(self, state: workflow.State) -> list[str]:
-        """The calls of all sub-workflows that were given up, read from the log: a crash may have come between that and
-        telling them. Raises LogUnavailable."""
-        if isinstance(state, Running) and all(call.kind == "skill" for call in state.calls.values()):
+    async def make_up(self, state: workflow.State) -> list[str]:
+        """For what whoever had the run before may not have done: a crash may have come between writing that calls are
+        given up and telling so. Attempts are taken from the queues; sub-workflows that are to be called off are
+        returned. Read from the log. Raises LogUnavailable."""
+        if isinstance(state, Running) and not any(self._may_be_given_up(call) for call in state.calls.values()):
             return []
-        asked: dict[str, Call] = {}
+        calls: Mapping[str, Call] = {}
+        over: list[tuple[str, int]] = []
         given_up: list[str] = []
         after: workflow.State = workflow.NotStarted()
         for event in await self._means.store.load(StreamId(workflow.workflow.category, self._run), latest=True):
             data = self._means.store.decode(event)
+            over += not_waited_for([data], calls)
+            given_up += given_up_in([data], calls)
             after = workflow.evolve(after, data)
-            asked = after.calls if isinstance(after, Running) else asked
-            given_up += given_up_in([data], asked)
+            calls = after.calls if isinstance(after, Running) else calls
+        await self._call_off_queued(over, calls)
         return given_up
+
+    def _may_be_given_up(self, call: Call) -> bool:
+        """One attempt of it at least, that somebody outside was asked for."""
+        if call.kind == "skill" and (call.skill, call.version) in self._means.local:
+            return False
+        return call.attempt > 1 or call.status not in ("requested", "leased", "succeeded")
+
+    async def _call_off_queued(self, over: Iterable[tuple[str, int]], calls: Mapping[str, Call]) -> None:
+        local, queue = self._means.local, self._means.queue
+        queued = [each for each in over if (calls[each[0]].skill, calls[each[0]].version) not in local]
+        await asyncio.gather(*(queue.call_off(id, attempt) for id, attempt in queued))
 
     async def tell_skills(self, events: Sequence[workflow.Event], calls: Mapping[str, Call], origin: Origin) -> None:
         """What came of calls, where it opens or closes a circuit. What is not told now is told by the next failure."""

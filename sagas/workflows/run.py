@@ -6,9 +6,9 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Final
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
 
 from domain.workflow import Call, Ended, Event, NotStarted, Running
 from domain.workflow_course import CallFailed, CallSucceeded, TimePassed, due, to_start
@@ -21,6 +21,7 @@ from sagas.workflows.history import History
 from sagas.workflows.listening import Delivery
 from sagas.workflows.means import WORKERS, Means, Origin
 from sagas.workflows.outside import Outside, given_up_in
+from sagas.workflows.pace import BETWEEN, Pace, Sign
 from sagas.workflows.values import ValueLost
 
 log = logging.getLogger(__name__)
@@ -34,27 +35,39 @@ LOOK_AGAIN: Final = 5.0
 _PAUSE: Final = 0.5
 
 
+class Condemned(NamedTuple):
+    """Nothing more is done with it if nothing has come of it for as long."""
+
+    reason: str
+    unmoved: timedelta
+
+
 class Lost(Exception):
     """It can neither go on nor be ended: not here, or not by this program."""
 
 
 class Run:
-    """`give` it what came, then `drive` it. `held`: what has woken it, not acknowledged before it rests."""
+    """`give` it what came, then `drive` it. `held`: what has woken it, not acknowledged before it rests. Where it
+    `is_crowded` it rests as soon as it can."""
 
-    def __init__(self, means: Means, id: str) -> None:
+    def __init__(self, means: Means, id: str, is_crowded: Callable[[], bool]) -> None:
         self._means = means
         self._id = id
+        self._is_crowded = is_crowded
         self._history = History(means, id)
         self._inbox: deque[Input] = deque()
         self._news = asyncio.Event()
         self._attempts = Attempts(means, id, self.give)
         self._outside = Outside(means, id)
         self._alarm = Alarm(means, id)
+        self._pace = Pace(means.signs)
+        self._signs: asyncio.TimerHandle | None = None
+        """What is going to give the signs of life that are kept."""
         self._given_up: list[str] = []
         self._recovering = False
         self._unproven = False
         """What it has recovered from may not be the last that was written: whoever had it was perhaps not gone yet."""
-        self._condemned = ""
+        self._condemned: Condemned | None = None
         self._calm_since = 0.0
         self._passed: datetime | None = None
         """The moment of which the run was told last that it has passed."""
@@ -68,6 +81,14 @@ class Run:
         self._inbox.append(Input(said, checked))
         self._news.set()
 
+    def report(self, said: Said) -> bool:
+        """From outside. False: it is a sign of life that is given later, or not at all where another one follows."""
+        if isinstance(said, Sign) and not self._pace.admits(said, time.monotonic()):
+            self._await_signs()
+            return False
+        self.give(said, checked=False)
+        return True
+
     def look(self) -> None:
         """Somebody else has written, or may have."""
         self._history.doubt()
@@ -78,10 +99,9 @@ class Run:
         self._recovering = True
         self.look()
 
-    def condemn(self, reason: str) -> None:
+    def condemn(self, condemned: Condemned) -> None:
         """It fails before anything is made of what came: that may be what ends the process every time."""
-        self._condemned = reason
-        self._inbox.clear()
+        self._condemned = condemned
         self.look()
 
     @property
@@ -94,15 +114,29 @@ class Run:
             while not await self._carried_on():
                 pass
         finally:
+            if self._signs is not None:
+                self._signs.cancel()
             if self._attempts:
                 await self._attempts.end()
+
+    def _await_signs(self) -> None:
+        wait = self._pace.wait(time.monotonic())
+        if self._signs is None and wait is not None:
+            self._signs = asyncio.get_running_loop().call_later(wait, self._give_signs)
+
+    def _give_signs(self) -> None:
+        self._signs = None
+        for sign in self._pace.ripe(time.monotonic()):
+            self.give(sign, checked=False)
+        self._await_signs()
 
     async def _carried_on(self) -> bool:
         """Whether it rests. The log being away only delays it, and so does whoever writes at the same time."""
         try:
             return await self._turn()
         except WrongVersion:
-            if self._unproven:
+            if self._unproven or self._history.is_torn or self._history.is_presumed:
+                # Where nobody was to have it before, the log's server has forgotten to whom it gave the run.
                 self.recover()
             self._history.doubt()
         except LogUnavailable as error:
@@ -110,6 +144,8 @@ class Run:
             self.recover()  # what was asked for may be on the record
             await asyncio.sleep(_PAUSE)
         except (ValueLost, WriteTooLarge) as error:
+            if self._history.is_torn:
+                self.recover()
             await self._fail(str(error))
         except Lost:
             raise
@@ -122,9 +158,7 @@ class Run:
         history = self._history
         if not history.is_known:
             await self._read()
-        reason, self._condemned = self._condemned, ""
-        if reason and isinstance(history.state, Running):
-            await self._fail(reason)
+        if self._condemned is not None and await self._is_carried_out(self._condemned):
             return False
         if isinstance(history.state, Running) and not await self._went_on(history.state):
             return False
@@ -134,6 +168,15 @@ class Run:
         self._inbox.clear()
         return history.is_known
 
+    async def _is_carried_out(self, condemned: Condemned) -> bool:
+        self._condemned = None
+        still = isinstance(self._history.state, Running) and await self._history.stands_still(self._means.clock())
+        if not still or still < condemned.unmoved:
+            return False
+        self._inbox.clear()
+        await self._fail(condemned.reason)
+        return True
+
     async def _read(self) -> None:
         await self._history.read()
         state = self._history.state
@@ -141,7 +184,7 @@ class Run:
             await self._means.known.look(state.steps)
         if self._recovering and self._history.origin is not None:
             self._unproven = True
-            self._given_up = await self._outside.left_behind(state)
+            self._given_up = await self._outside.make_up(state)
 
     async def _went_on(self, state: Running) -> bool:
         """False: what came means nothing to the state as it was known here; it is to be read again."""
@@ -225,6 +268,10 @@ class Run:
         """Seconds for which it is kept in hand whatever comes; 0 for none. `left`: until something is due."""
         if self._attempts:
             most = LOOK_AGAIN
+        elif self._pace.wait(time.monotonic()) is not None:
+            most = BETWEEN
+        elif self._is_crowded():
+            most = 0.0
         elif any(state.calls[id].status in ("requested", "leased") for id in state.open):
             most = self._calm_since + LINGER - time.monotonic()
         else:

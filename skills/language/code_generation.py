@@ -76,7 +76,7 @@ def code_generation_skill(model: LanguageModel | None) -> Skill[Any, Any]:
             written.explanation,
             written.dependencies,
             asked.language,
-            model.settings.model,
+            model.name,
             checked,
             problems(code) if checked else (),
         )

@@ -91,7 +91,7 @@ def code_review_llm_skill(model: LanguageModel | None) -> Skill[Any, Any]:
         for number, passages in enumerate(prompts):
             context.progress(number / len(prompts))
             answer = await model.answer(rules, "\n\n".join(each.text for each in passages), Answer, context)
-            kept = [_finding(said, model.settings.model) for said in answer.findings if _is_there(said, passages)]
+            kept = [_finding(said, model.name) for said in answer.findings if _is_there(said, passages)]
             dropped += len(answer.findings) - len(kept)
             findings += kept
         return _reviewed(findings, texts, (*unread, *left), dropped)

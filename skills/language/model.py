@@ -19,18 +19,20 @@ NOT_CONFIGURED: Final = "no language model is configured"
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-class LanguageModel(Provider):
+class LanguageModel:
     """The provider of records asked with prompts of skills: its budget, its retries, and what it remembers. What is
-    the budget of a record there is that of one prompt here."""
+    the budget of a record there is that of one prompt here. `name` is the model's."""
+
+    def __init__(self, provider: Provider) -> None:
+        self.name = provider.settings.model
+        self._provider = provider
 
     async def answer(self, rules: str, question: str, kind: type[T], context: Context) -> T:
         """What it costs, and the hashes of what was asked and answered, are put on the record of the call. Raises
         SkillFailed; an answer that is not of this `kind` would be the same again, and is not asked for again."""
-        body = request(self.settings.model, rules, question, kind, self.settings.most_tokens)
-        raw = json.dumps(body, ensure_ascii=False).encode(errors="replace")
+        body = request(self.name, rules, question, kind, self._provider.settings.most_tokens)
         try:
-            prompt = await self._blobs.put(raw)
-            exchange, answer = await self._answered(prompt, ()) or await self._paid(prompt, raw, ())
+            exchange, answer = await self._provider.exchange(body)
         except OverBudget as error:
             raise SkillFailed(f"the language model was not asked: {error}", retryable=False) from error
         except (ProviderFailed, LogUnavailable) as error:

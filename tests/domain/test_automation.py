@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from domain.automation import (
+    SETS_ITSELF_OFF,
     Carried,
     Command,
     DatabasePoller,
@@ -93,6 +94,14 @@ class TestARule:
         assert known(REGISTERED, Paused(""), Removed(), other).active
 
 
+@pytest.mark.parametrize(
+    ("given", "seconds"), [({"every": "15m"}, 900), ({"every": 90}, 90), ({"every": "2d"}, 172_800), ({}, None)]
+)
+def test_an_interval_is_told_with_its_unit_or_in_seconds(given: dict[str, object], seconds: int | None) -> None:
+    trigger = msgspec.convert({"type": "time_scheduler", **given}, Scheduler)
+    assert trigger.seconds == seconds
+
+
 class TestWhatOccurs:
     def test_is_told_with_what_was_done(self) -> None:
         rule().given(REGISTERED).when(Fire("1", "/in/a.pdf", DONE)).then(Fired("1", "/in/a.pdf", DONE, None))
@@ -164,6 +173,12 @@ class TestTrouble:
     def test_is_over_with_what_was_in_it(self, over: Paused | Removed | Registered) -> None:
         assert known(REGISTERED, Stumbled("no place"), over).trouble == ""
 
+    def test_of_a_rule_that_sets_itself_off_is_over_with_that_rule_only(self) -> None:
+        loops = Stumbled(SETS_ITSELF_OFF)
+        rule().given(REGISTERED, loops).when(Recover()).nothing_happens()
+        rule().given(REGISTERED, loops).when(Stumble(SETS_ITSELF_OFF)).nothing_happens()
+        assert known(REGISTERED, loops, Registered("Scans", SCANS, TELL)).trouble == ""
+
     @pytest.mark.parametrize("meanwhile", [Paused(""), Removed()])
     def test_of_what_is_not_to_be_carried_out_is_none(self, meanwhile: Paused | Removed) -> None:
         rule().given(REGISTERED, meanwhile).when(Stumble("no place")).nothing_happens()
@@ -177,6 +192,12 @@ class TestTrouble:
         {"trigger": {"type": "file_watcher", "path": "/in"}, "actions": []},
         {"trigger": {"type": "file_watcher", "path": "/in", "evry": 1}, "actions": [{"type": "x"}]},
         {"trigger": {"type": "time_scheduler", "cron": "* * * * *"}, "actions": [{"type": "send_alert", "text": "a"}]},
+        {"trigger": {"type": "time_scheduler", "every": "15 m"}, "actions": [{"type": "invoke_skill", "skill": "s"}]},
+        {"trigger": {"type": "time_scheduler", "every": 0}, "actions": [{"type": "invoke_skill", "skill": "s"}]},
+        {
+            "trigger": {"type": "time_scheduler", "at": "2026-12-01T08:00:00"},
+            "actions": [{"type": "invoke_skill", "skill": "s"}],
+        },
         {
             "trigger": {
                 "type": "database_poller",

@@ -57,6 +57,12 @@ def test_an_event_is_meant_by_its_type_source_and_category(trigger: EventTrigger
 
 def test_each_rule_in_a_row_leaves_its_mark_on_the_conversation() -> None:
     assert origin_of("order-7") == Origin("order-7", 0)
-    assert origin_of("order-7").further == "order-7~1"
-    assert origin_of("order-7~1").further == "order-7~2"
+    first = origin_of("order-7").further("dun")
+    second = origin_of(origin_of(first).further("write-off"))
+    assert first.startswith("order-7~1.")
+    assert (second.correlation, second.hops) == ("order-7", 2)
+    assert [second.holds(id) for id in ("dun", "write-off", "other")] == [True, True, False]
+    assert not origin_of("order-7").holds("dun")
+    assert origin_of("order-7~1") == Origin("order-7", 1), "as earlier versions marked it"
+    assert origin_of(origin_of("order-7~1").further("dun")).hops == 2
     assert origin_of("order~x") == Origin("order~x", 0)

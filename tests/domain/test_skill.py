@@ -65,14 +65,25 @@ def test_the_same_again_changes_nothing_and_another_text_replaces_it():
     assert decided(Route({"1": 1}), Register(FIRST)) == ()
 
 
-def test_what_is_retired_gets_nothing_until_it_is_registered_again():
+def test_what_is_retired_gets_nothing_until_it_is_reinstated():
     retire = Retire("1", "too slow")
     assert decided(retire, Register(FIRST)) == (Retired("1", "too slow"),)
     assert decided(retire, Register(FIRST), retire) == ()
     found = state(Register(FIRST), retire)
     assert isinstance(found, Known)
     assert found.routable() == {}
-    assert decided(Register(FIRST), Register(FIRST), retire) == (Registered(FIRST),)
+    again = Register(FIRST, reinstate=True)
+    assert decided(again, Register(FIRST), retire) == (Registered(FIRST),)
+    found = state(Register(FIRST), retire, again)
+    assert isinstance(found, Known)
+    assert found.routable() == {"1": 1}
+    assert decided(again, Register(FIRST)) == ()
+
+
+def test_what_is_retired_stays_so_when_a_worker_that_still_has_it_registers_it():
+    for still in (FIRST, Specification("1", timeout=5.0)):
+        assert refused(Register(still), Register(FIRST), Retire("1")) == "version_retired"
+    assert decided(Register(SECOND), Register(FIRST), Retire("1")) == (Registered(SECOND),)
 
 
 def test_shares_name_versions_that_can_take_them():

@@ -240,6 +240,13 @@ def test_of_the_same_score_the_first_candidate_is_asked_and_one_that_has_failed_
     assert run.ended.reason == "c: no candidate is left: broken too"
 
 
+def test_another_candidate_is_asked_at_once_where_one_is_not_to_be_had():
+    run = Run(adaptive(Candidate("gone", score="`2`"), Candidate("b")), missing=["gone"])
+    assert run.to_start == ("run-2",)
+    run.succeed("run-2", {"done": True})
+    assert run.ended.outcome == "completed"
+
+
 def test_an_adaptive_step_ends_after_its_turns_and_scores_are_numbers():
     run = Run(adaptive(Candidate("a"), at_most=2))
     run.succeed("run-1", {})

@@ -94,6 +94,7 @@ def test_what_does_not_apply_to_a_kind_of_step_is_said():
         {
             "ask": Step(approval=Approval("Sure?"), each="input.list", retry=RetryPolicy(), output="result"),
             "wait": Step(wait=5.0, input=1, on_failure="park"),
+            "inner": Step(workflow="w", on_failure="park"),
             "team": Step(skill="a", team=("b",), parallel=2, partial=Partial(0.5)),
             "sub": Step(workflow="w", retry=RetryPolicy(), on_failure="park", version="1"),
             "chain": Step(chain=Chain((SkillCall("a"),)), on_failure="continue", compensate=Compensation("u")),
@@ -109,7 +110,6 @@ def test_what_does_not_apply_to_a_kind_of_step_is_said():
         "/steps/team/parallel",
         "/steps/team/partial",
         "/steps/sub/retry",
-        "/steps/sub/on_failure",
         "/steps/sub/version",
         "/steps/chain/on_failure",
         "/steps/chain/compensate",

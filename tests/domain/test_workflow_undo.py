@@ -62,8 +62,8 @@ def test_cancelling_gives_up_what_is_under_way_and_takes_back_what_is_done():
     run.tell(Cancel("changed my mind"))
     assert run.events[-4:-1] == [
         CancelAsked("changed my mind"),
-        CallCancelled("run-2", "changed my mind"),
         CompensationStarted("changed my mind", "cancelled"),
+        CallCancelled("run-2", "changed my mind"),
     ]
     written = len(run.events)
     assert run.tell(Cancel("again")) is None

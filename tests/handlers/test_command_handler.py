@@ -6,6 +6,8 @@ import msgspec
 import pytest
 
 from domain.strategy import Canary
+from domain.workflow import LARGEST_INLINE, Value
+from eventstore.blobs import Blobs
 from eventstore.envelope import StreamId
 from handlers.command import Caller, CommandRequest, InvalidCommand
 from sagacity.wiring import open_core
@@ -53,6 +55,33 @@ async def test_sent_again_it_returns_its_first_outcome_and_does_nothing(server, 
         second = await send(other, "organization.register", id, again, id=id)
     assert second == msgspec.structs.replace(first, duplicate=True)
     assert len(await core.store.load(StreamId("organization", id))) == 1
+
+
+@pytest.mark.parametrize("type", ["workflow.start", "workflow.invoke"])
+async def test_a_large_input_of_a_run_is_on_the_record_by_its_hash(core, type):
+    """Of the run and of the command, also of one that is refused; what is as large as an event may be stays inline."""
+    await send(core, "skill.register", "echo", {"specification": {"version": "1", "input": {"type": "string"}}})
+    definition = {"steps": {"only": {"skill": "echo"}}, "input": {"type": "string"}}
+    await send(core, "workflow_definition.publish", "echoing", {"definition": definition})
+    named = {"definition": "echoing"} if type == "workflow.start" else {"skill": "echo"}
+    run = f"large-{type.partition('.')[2]}"
+    fits, large = "x" * (LARGEST_INLINE - 2), "ä" * LARGEST_INLINE
+    for id, given in ((f"{run}-fits", fits), (run, large)):
+        outcome = await send(core, type, id, {**named, "input": given}, id=f"c-{id}")
+        assert outcome.outcome == "accepted", outcome
+    (inline, *_) = await core.store.load(StreamId("workflow", f"{run}-fits"))
+    assert core.store.decode(inline).input == Value(fits)
+    (started, *_) = await core.store.load(StreamId("workflow", run))
+    value = core.store.decode(started).input
+    assert msgspec.json.decode(await Blobs(core.connection).get(value.hash)) == large
+    refused = await send(core, type, f"{run}-no", {**named, "input": [large]}, id=f"c-{run}-no")
+    assert refused.refusal == "input_invalid"
+    for id in (run, f"{run}-no"):
+        (record,) = await core.store.load(StreamId("command", f"c-{id}"))
+        data = msgspec.json.decode(core.store.decode(record).data)
+        assert data.keys() == {*named, "input_stored"}
+        assert data["input_stored"]["size"] >= value.size
+    assert data["input_stored"]["hash"] != value.hash
 
 
 async def test_a_refusal_too_is_returned_again(core):

@@ -151,6 +151,45 @@ async def test_a_skill_whose_schemas_refer_to_their_own_parts_is_registered():
     assert await resolved(register, "double", skill.skill) == [Part(skill.skill, "double", register)]
 
 
+@pytest.mark.parametrize("schedule", ["", "garbage", "61 * * * *", "0 0 30 2 *", "* * * *", "* * * * * * *"])
+async def test_a_scheduled_skill_that_never_has_a_moment_is_refused(schedule):
+    register = skill.Register(skill.Specification("1", scaling="scheduled", schedule=schedule))
+    refused = await resolved(register, "double", skill.skill)
+    assert refused.name == "skill_invalid"
+    assert refused.reason.startswith(f"/specification/schedule: {schedule!r} names no moment: ")
+
+
+@pytest.mark.parametrize("scaling", ["horizontal", "queue_based", "event_driven"])
+async def test_a_schedule_that_nobody_would_look_at_is_refused(scaling):
+    refused = await resolved(
+        skill.Register(skill.Specification("1", scaling=scaling, schedule="0 2 * * *")), "double", skill.skill
+    )
+    told = f"/specification/schedule: '0 2 * * *' would never be looked at: scaling is {scaling}, not scheduled"
+    assert refused == Refusal("skill_invalid", told)
+
+
+@pytest.mark.parametrize("schedule", ["0 2 * * *", "*/3 * * * * *"])
+async def test_a_scheduled_skill_with_moments_is_registered(schedule):
+    register = skill.Register(skill.Specification("1", scaling="scheduled", schedule=schedule))
+    assert await resolved(register, "double", skill.skill) == [Part(skill.skill, "double", register)]
+
+
+async def test_costs_that_could_not_be_added_up_are_refused():
+    cost = skill.Cost(per_call=1.0, currency="JPY")
+    refused = await resolved(skill.Register(skill.Specification("1", cost=cost)), "double", skill.skill)
+    told = "/specification/cost/currency: 'JPY': runs, budgets and figures count in EUR alone"
+    assert refused == Refusal("skill_invalid", told)
+
+
+async def test_every_fault_of_a_skill_is_named_at_once():
+    wrong = skill.Specification("1", output={"type": "foo"}, schedule="x", cost=skill.Cost(currency="USD"))
+    refused = await resolved(skill.Register(wrong), "double", skill.skill)
+    output, schedule, currency = refused.reason.split("; ")
+    assert output.startswith("/specification/output/type: ")
+    assert schedule.startswith("/specification/schedule: ")
+    assert currency.startswith("/specification/cost/currency: ")
+
+
 async def test_a_schema_nested_without_end_is_a_fault_like_any_other():
     deep: dict = {}
     for _ in range(400):

@@ -1,7 +1,8 @@
 // The skill of the contract, in JavaScript; contract_skill.py says the same in Python.
 import { appendFileSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { SkillFailed, work } from "./worker.mjs";
+import { SkillFailed } from "./skill.mjs";
+import { work } from "./worker.mjs";
 
 async function contract(asked, context) {
   if (typeof asked?.do !== "string" || !Number.isInteger(asked.number ?? 0)) {

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from eventstore.blobs import Blobs
 from records.analyse.budget import Budget, Price
-from records.analyse.provider import ProviderSettings
+from records.analyse.provider import Provider, ProviderSettings
 from sagacity.initialising import initialise_server
 from sagacity.wiring import open_core
 from skills.language import language_skills
@@ -78,7 +78,7 @@ class Scene:
 
     def skills(self, budget=None):
         settings = ProviderSettings(self._url, "small", "secret", PRICES, pause=0.01, timeout=5.0)
-        model = LanguageModel(settings, self._client, self.blobs, budget)
+        model = LanguageModel(Provider(settings, self._client, self.blobs, budget))
         return {skill.name: skill for skill in language_skills(model)}
 
 

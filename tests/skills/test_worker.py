@@ -15,6 +15,7 @@ from eventstore.connection import connect_to
 from eventstore.errors import LogUnavailable
 from eventstore.streams import ask, error_code
 from eventstore.tasks import end_tasks
+from handlers.command import Caller, Directive
 from handlers.requests import answer_requests
 from sagacity.wiring import open_core
 from skills import taking, worker
@@ -257,6 +258,27 @@ async def test_skills_are_registered_by_command_and_every_refusal_is_named(log_u
                 await register(core.connection, [counting, wrong], actor="tester")
         finally:
             await end_tasks(answering)
+
+
+async def test_what_was_retired_stays_so_and_a_worker_that_still_has_it_says_so_in_one_line(log_url, caplog):
+    counting, other = counted(Load(), "retired"), counted(Load(), "beside")
+    async with open_core(log_url) as core:
+        answering = asyncio.create_task(answer_requests(core.connection, command_answers(core.handler)))
+        try:
+            await register(core.connection, [counting], actor="tester")
+            retire = Directive(id="retire-it", category="skill", stream_id="retired", command=registry.Retire("1"))
+            await core.handler.direct([retire], Caller(actor="tester"))
+            await register(core.connection, [counting, other], actor="tester")
+            known = (await core.aggregates.load(registry.skill, "retired", latest=True)).state
+            beside = (await core.aggregates.load(registry.skill, "beside", latest=True)).state
+        finally:
+            await end_tasks(answering)
+    assert isinstance(known, registry.Known)
+    assert known.versions["1"].retired
+    assert isinstance(beside, registry.Known)
+    (said,) = [each.getMessage() for each in caplog.records if each.name == "skills.registering"]
+    assert said.startswith("retired: version 1 was retired and stays so")
+    assert "reinstate" in said
 
 
 async def test_without_a_platform_registering_gives_up(nats_url):

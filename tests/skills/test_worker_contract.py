@@ -78,6 +78,17 @@ class TestPython(EveryWorker):
         return python
 
 
+def test_the_protocol_fits_into_sixty_lines_of_javascript():
+    """None of them longer than a line of ours: all of the subjects are in this one file."""
+    lines = (JAVASCRIPT / "worker.mjs").read_text().splitlines()
+    assert len(lines) <= 60
+    assert max(map(len, lines)) <= 120
+    others = "".join(file.read_text() for file in JAVASCRIPT.glob("*.mjs") if file.name != "worker.mjs")
+    for subject in ("work.${", "report.${", "heartbeat.${"):
+        assert any(subject in line for line in lines), subject
+        assert subject not in others
+
+
 class TestJavascript(EveryWorker):
     @pytest.fixture
     def starter(self, javascript: Starter) -> Starter:
@@ -93,7 +104,7 @@ def python(url: str) -> Iterator[Starter]:
 def javascript(url: str) -> Iterator[Starter]:
     modules = _modules()
     with tempfile.TemporaryDirectory() as home:
-        for file in (JAVASCRIPT / "worker.mjs", HERE / "contract_skill.mjs"):
+        for file in (*JAVASCRIPT.glob("*.mjs"), HERE / "contract_skill.mjs"):
             shutil.copy(file, home)
         (Path(home) / "node_modules").symlink_to(modules)
         yield from _started(["node", f"{home}/contract_skill.mjs", url])

@@ -14,6 +14,7 @@ from eventstore.tasks import end_tasks
 from handlers.command import Caller, CommandRequest
 from sagacity.wiring import open_core
 from sagacity.workflow_work import register_skills, workflow_engine
+from sagas.workflows.engine import IN_HAND
 from skills.skill import Context, skill, skill_of
 
 ME = Caller(actor="ann")
@@ -110,9 +111,10 @@ class Story:
     async def waits_for(self, kind, run="run", count=1):
         return await self.until(lambda: self.events(kind, run), lambda found: len(found) >= count)
 
-    def engine(self):
+    def engine(self, *, ack_wait=ACK_WAIT, most_in_hand=IN_HAND):
         """Another process, as far as the log can tell."""
-        engine = workflow_engine(self.core, self.skills, ack_wait=ACK_WAIT)
+        engine = workflow_engine(self.core, self.skills, ack_wait=ack_wait)
+        engine.room.most = most_in_hand
         running = asyncio.create_task(engine.run())
         self.engines.append(running)
         return engine, running
@@ -141,15 +143,15 @@ async def told(url, name):
 
 
 @asynccontextmanager
-async def running(url, name):
-    """With an engine that knows the skills that are there when it is asked for the first time."""
+async def running(url, name, **options):
+    """With an engine, of these options, that knows the skills that are there when it is asked for the first time."""
     async with told(url, name) as story:
         publish = story.publish
 
         async def publish_and_run(*arguments, **named):
             await publish(*arguments, **named)
             if not story.engines:
-                engine, _ = story.engine()
+                engine, _ = story.engine(**options)
                 await engine.ready()
 
         story.publish = publish_and_run

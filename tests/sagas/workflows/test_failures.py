@@ -1,6 +1,7 @@
 """What is done when a skill fails, is late, or is not to be asked at all."""
 
 import asyncio
+from contextlib import asynccontextmanager
 from hashlib import sha256
 
 import msgspec
@@ -11,6 +12,7 @@ from domain.skill import RetryPolicy
 from eventstore.envelope import StreamId
 from handlers.command import CommandRequest
 from sagacity.initialising import initialise_server
+from sagas.workflows import history
 from sagas.workflows.engine import CONSUMER, MOST_DELIVERIES
 from skills.skill import SkillFailed
 from tests.sagas.workflows.story import ME, running
@@ -99,6 +101,15 @@ async def test_another_skill_is_asked_when_one_has_failed_for_good(log_url):
         first = story.skill("first", fail, retry=ONCE, fallback=story.of("other"))
         ended = await story.run({"s": {"skill": first}})
         assert ended.output.inline == "from the other"
+
+
+async def test_what_is_decided_may_be_written_in_any_number_of_parts(log_url, monkeypatch):
+    monkeypatch.setattr(history, "MOST_EVENTS", 1)
+    async with running(log_url, "parts") as story:
+        story.skill("other", lambda given: -given)
+        first = story.skill("first", fail, retry=ONCE, fallback=story.of("other"))
+        ended = await story.run({"s": {"skill": first, "each": "input"}}, [1, 2, 3])
+        assert ended.output.inline == [-1, -2, -3]
 
 
 async def test_an_input_that_the_skill_does_not_take_is_not_tried_twice(log_url):
@@ -256,22 +267,80 @@ async def test_a_run_that_cannot_be_read_is_left_alone_and_stops_nobody_else(own
         assert caplog.text.count("run poisoned is left as it is for now") == 1
 
 
-async def test_a_run_that_is_begun_with_again_and_again_is_ended_before_it_does_any_more(own_nats):
+@asynccontextmanager
+async def delivered_in_vain(own_nats, name):
+    """A run that was begun with as often as may be, and a call that says that it was in vain."""
     await initialise_server(own_nats.url)
-    async with running(own_nats.url, "killer") as story:
+    async with running(own_nats.url, name, ack_wait=0.1) as story:
         await story.publish({"s": {"skill": story.skill("work")}})
         await story.crash()
         await story.start(1)
         stream = story.core.store.location.stream
         wakeups = await story.core.connection.jetstream().pull_subscribe_bind(CONSUMER, stream)
-        for _ in range(MOST_DELIVERIES):
-            # What a process leaves behind that ends with the run in hand.
+
+        async def fetch():
             (wakeup,) = await wakeups.fetch(1, timeout=10)
-            await wakeup.nak()
-        story.engine()
+            return wakeup
+
+        yield story, fetch
+
+
+async def test_a_run_that_is_begun_with_again_and_again_is_ended_before_it_does_any_more(own_nats):
+    """What a process leaves behind that ends with the run in hand is a wake-up that nobody answers."""
+    async with delivered_in_vain(own_nats, "killer") as (story, fetch):
+        for _ in range(MOST_DELIVERIES):
+            await fetch()
+        story.engine(ack_wait=0.1)
         ended = await story.ended()
         assert (ended.outcome, story.done) == ("failed", [])
         assert ended.reason == "the engine has begun with it 10 times and never came to an end"
+
+
+async def test_a_run_of_which_something_has_come_meanwhile_is_not_ended(own_nats):
+    """However often it was delivered: so many crashes would have taken longer."""
+    async with delivered_in_vain(own_nats, "outages") as (story, fetch):
+        for _ in range(MOST_DELIVERIES + 2):
+            await (await fetch()).nak()
+        story.engine()
+        assert (await story.ended()).outcome == "completed"
+
+
+async def test_a_run_that_engines_which_end_hand_over_is_not_ended_however_often(log_url):
+    async with running(log_url, "restarts", ack_wait=0.2) as story:
+        begun = asyncio.Semaphore(0)
+
+        async def work(given):
+            begun.release()
+            if len(story.done) <= MOST_DELIVERIES + 2:
+                await asyncio.Event().wait()
+            return given
+
+        await story.publish({"s": {"skill": story.skill("work", work)}})
+        await story.start(1)
+        for _ in range(MOST_DELIVERIES + 2):
+            await asyncio.wait_for(begun.acquire(), 10)
+            await story.crash()
+            story.engine(ack_wait=0.2)
+        assert (await story.ended()).outcome == "completed"
+        assert {(call, attempt) for _, call, attempt, _ in story.done} == {(f"{story.of('run')}-1", 1)}
+
+
+async def test_a_sub_workflow_that_has_failed_is_begun_anew_when_a_person_retries_it(log_url):
+    async with running(log_url, "child-again") as story:
+        failures = iter((True,))
+
+        def stumble(given):
+            if next(failures, False):
+                raise ValueError("not now")
+            return given
+
+        await story.publish({"s": {"skill": story.skill("stumble", stumble, retry=ONCE)}}, name="inner")
+        await story.publish({"a": {"workflow": story.of("inner"), "on_failure": "park"}})
+        await story.start("given")
+        await story.waits_for(workflow.Parked)
+        await story.accepted("workflow.retry", story.of("run"), {"call": f"{story.of('run')}-1"})
+        assert (await story.ended()).output.inline == "given"
+        assert [(await story.state(f"{story.of('run')}-{n}")).outcome for n in (1, 2)] == ["failed", "completed"]
 
 
 async def test_what_an_expression_makes_without_end_fails_its_step_and_stops_nobody_else(log_url):

@@ -4,11 +4,20 @@ record is never done again. (tests/crash/test_workflow_crashes.py does it with p
 
 import asyncio
 from collections import Counter
+from typing import Any
 
 import pytest
 
 from domain import workflow
 from domain.skill import RetryPolicy
+from eventstore.streams import ask
+from sagacity.initialising import initialise_server
+from sagas.timers import RUNS
+from sagas.workflows.engine import CONSUMER, WOKEN
+from sagas.workflows.outside import Outside
+from sagas.workflows.queue import Queue
+from skills.protocol import REPORTS, report_subject
+from skills.skill import Context, skill, skill_of
 from tests.sagas.workflows.story import running
 
 ONCE = RetryPolicy(attempts=1)
@@ -161,7 +170,7 @@ async def test_while_it_takes_back_what_was_done(log_url):
         assert [given for name, _, _, given in story.done if name == "undo"] == ["B", "A", "A"]
 
 
-async def test_a_cancellation_of_a_sub_workflow_that_a_crash_has_prevented_is_made_up_for(log_url):
+async def test_a_cancellation_of_a_sub_workflow_that_a_crash_has_prevented_is_made_up_for(log_url, monkeypatch):
     """The parent has said that it waits no more; that the child was told, nobody has seen."""
     async with running(log_url, "untold") as story:
         await story.publish({"s": {"approval": {"question": "Well?"}}}, name="inner")
@@ -171,26 +180,69 @@ async def test_a_cancellation_of_a_sub_workflow_that_a_crash_has_prevented_is_ma
         await story.waits_for(workflow.StepStarted, child)
         await story.crash()
         await story.accepted("workflow.cancel", story.of("run"), {"reason": "enough"})
-        await end_without_a_word(story)
+        with monkeypatch.context() as gone:
+            await end_without_a_word(story, gone)
         story.engine()
         assert (await story.ended(child)).outcome == "cancelled"
 
 
-async def end_without_a_word(story):
+async def end_without_a_word(story, gone):
     """An engine that hears of the cancellation, writes what follows, and is gone before it does anything about it."""
-    story.engine()
 
     async def never(*_):
         await asyncio.Event().wait()
 
-    from sagas.workflows.outside import Outside
+    gone.setattr(Outside, "call_off", never)
+    gone.setattr(Queue, "call_off", never)
+    story.engine()
+    await story.until(story.log, lambda log: "workflow.call_cancelled" in [each.type for each in log])
+    await story.crash()
 
-    call_off, Outside.call_off = Outside.call_off, never
-    try:
-        await story.ended()
+
+async def test_an_attempt_that_a_crash_has_prevented_from_being_called_off_is_called_off(log_url, monkeypatch):
+    """The run has said that it waits no more; the attempt is in the queue of its skill still."""
+    async with running(log_url, "unqueued") as story:
+
+        async def nobody(given: Any, context: Context) -> None:
+            raise AssertionError
+
+        skill(story.of("nobody"))(nobody)
+        story.others.append(skill_of(nobody))
+        await story.publish({"s": {"skill": story.of("nobody")}})
+        await story.start()
+        await story.waits_for(workflow.Requested)
         await story.crash()
-    finally:
-        Outside.call_off = call_off
+        await story.accepted("workflow.cancel", story.of("run"))
+        with monkeypatch.context() as gone:
+            await end_without_a_word(story, gone)
+        wanted = {"last_by_subj": report_subject(f"{story.of('run')}-1", 1)}
+
+        async def result():
+            return (await ask(story.core.connection, f"STREAM.MSG.GET.{REPORTS}", wanted)).get("message")
+
+        assert await result() is None
+        story.engine()
+        assert await story.until(result, bool)
+
+
+async def test_a_log_that_has_forgotten_to_whom_it_gave_a_run(own_nats):
+    """Its server has died, or a backup was restored: the run is delivered as if for the first time."""
+    await initialise_server(own_nats.url)
+    async with running(own_nats.url, "forgotten") as story:
+        gate = Gate()
+        work = story.skill("work", gate.pass_through)
+        await story.publish({"a": {"skill": story.skill("first")}, "b": {"skill": work, "needs": ["a"]}})
+        await story.start(1)
+        await asyncio.wait_for(gate.reached.wait(), 10)
+        await story.crash()
+        log = story.core.store.location.stream
+        for stream, consumer in ((log, CONSUMER), (log, WOKEN), (RUNS.stream, CONSUMER)):
+            await ask(story.core.connection, f"CONSUMER.DELETE.{stream}.{consumer}")
+        await ask(story.core.connection, f"STREAM.PURGE.{RUNS.stream}")
+        gate.opened.set()
+        story.engine()
+        assert (await story.ended(timeout=10)).outcome == "completed"
+        assert story.names_done() == ["first", "work", "work"]
 
 
 async def test_two_engines_share_the_work_and_do_nothing_twice(log_url):

@@ -5,6 +5,7 @@ are too large for an event.
 import asyncio
 from base64 import b64decode
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -125,6 +126,45 @@ async def test_signs_of_life_and_progress_are_on_the_record(queued):
     assert (state.calls[call.call].status, state.calls[call.call].worker) == ("leased", "me")
     await queued.report(call, Succeeded(Value(2)))
     assert (await queued.story.ended()).outcome == "completed"
+
+
+async def test_of_signs_of_life_that_come_too_often_the_last_one_counts(queued):
+    call, story = await queued.call(), queued.story
+    for n in range(1, 41):
+        await queued.report(call, Progressed(n / 40), f"progress-{n}")
+        await queued.report(call, Leased(f"me-{n}"), f"leased-{n}")
+    told = await story.until(
+        lambda: story.events(workflow.Progressed), lambda found: bool(found) and found[-1].fraction == 1.0
+    )
+    assert told[0].fraction == 1 / 40
+    leases = await story.until(lambda: story.events(workflow.Leased), lambda found: found[-1].worker == "me-40")
+    times = [each.time for each in await story.log() if each.type == "workflow.progressed"]
+    assert all((later - earlier).total_seconds() > 0.5 for earlier, later in pairwise(times))
+    assert len(told) + len(leases) < 10
+    await queued.report(call, Succeeded(Value(2)))
+    assert (await story.ended()).outcome == "completed"
+
+
+async def test_no_worker_is_taken_for_an_engine_whatever_it_calls_itself(queued):
+    """What an engine has in hand stands in no queue, and so would not be called off."""
+    call, story = await queued.call(), queued.story
+    await queued.report(call, Leased("engine-mine"), "leased-1")
+    (leased,) = await story.waits_for(workflow.Leased)
+    assert leased.worker == "foreign-engine-mine"
+    await story.accepted("workflow.cancel", story.of("run"))
+    assert (await story.ended()).outcome == "cancelled"
+    assert await on_record(story, call.call) == Failed("cancelled", retryable=False)
+
+
+async def test_neither_is_one_that_has_succeeded_or_failed(queued):
+    first = await queued.call()
+    await queued.report(first, Failed("no", worker="engine-mine"))
+    second = await queued.call()
+    await queued.report(second, Succeeded(Value(2), worker="engine-mine"))
+    await queued.story.ended()
+    for kind in (workflow.Failed, workflow.Succeeded):
+        (found,) = await queued.story.events(kind)
+        assert found.worker == "foreign-engine-mine"
 
 
 async def test_a_second_result_is_refused_by_the_server(queued):
