@@ -14,6 +14,7 @@ from eventstore.tasks import end_tasks
 from models.serve.predictions import Predictions
 from models.serve.serving import Predictor
 from records.analyse.domains import DomainClassifier
+from records.analyse.provider import Provider
 from records.enrich.limits import Limits
 from records.enrich.processes import ReadingProcesses
 from sagacity.platform_commands import LogCommands
@@ -42,7 +43,7 @@ async def builtin_skills(
     readers = ReadingProcesses(_READERS, Limits())
     try:
         async with httpx.AsyncClient() as client:
-            model = None if access is None else LanguageModel(provider_settings(access), client, blobs)
+            model = None if access is None else LanguageModel(Provider(provider_settings(access), client, blobs))
             yield (
                 *offline_skills(DomainClassifier(predictor), readers, blobs.get),
                 *platform_skills(LogCommands(core)),

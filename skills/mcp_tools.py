@@ -3,72 +3,42 @@
     async with mcp_server("http://127.0.0.1:8100/mcp") as server:
         skills = await server.skills(prefix="files_")
 
-What the server calls an error of the tool fails the call for good; a connection that is lost is made again, and the
-call may be tried again.
+What the server answers with an error fails the call for good, and nothing beside it. A call whose answer is lost may
+have been done: it is tried again only if the tool says that this does no harm (`readOnlyHint`, `idempotentHint`).
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import re
-import shlex
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from domain.skill import Specification
-from eventstore.tasks import end_tasks
+from domain.skill import RetryPolicy, Specification
+from skills.mcp_connection import CALL, Connection, Fate, Link, connected
 from skills.skill import Context, Skill, SkillFailed
 
 if TYPE_CHECKING:
-    from mcp import Client, StdioServerParameters
+    from mcp.shared.dispatcher import ProgressFnT
     from mcp_types import CallToolResult, Tool
 
-log = logging.getLogger(__name__)
-
-_PAUSE: Final = 1.0
 _PATIENCE: Final = 15.0
 _LONGEST_NAME: Final = 64
 
 
 class McpServer:
-    """One server, connected to for as long as `run` is running. `timeout`: seconds for one call."""
+    """One server. `timeout`: seconds for one call."""
 
-    def __init__(self, server: str | StdioServerParameters, timeout: float) -> None:
-        self._server = server
+    def __init__(self, connection: Connection, timeout: float) -> None:
+        self._connection = connection
         self._timeout = timeout
-        self._client: Client | None = None
-        self._connected = asyncio.Event()
-        self._broken = asyncio.Event()
-
-    async def run(self) -> None:
-        """Until cancelled; connects again when the connection is lost."""
-        from mcp import Client
-
-        told = ""
-        while True:
-            try:
-                async with Client(self._server, read_timeout_seconds=self._timeout) as client:
-                    self._client, told = client, ""
-                    self._broken.clear()
-                    self._connected.set()
-                    await self._broken.wait()
-            except Exception as error:
-                if told != str(error):
-                    log.error("the MCP server cannot be reached: %s", error)
-                    told = str(error)
-            finally:
-                self._connected.clear()
-                self._client = None
-            await asyncio.sleep(_PAUSE)
 
     async def skills(self, prefix: str = "") -> tuple[Skill[Any, Any], ...]:
         """One a tool, in version `mcp`. Raises SkillFailed when the server cannot be reached, ValueError for two tools
         whose names become the same."""
         tools: list[Tool] = []
         cursor: str | None = None
-        client = await self._reached()
+        client = (await self._link()).client
         while True:
             page = await client.list_tools(cursor=cursor)
             tools += page.tools
@@ -81,6 +51,7 @@ class McpServer:
         return tuple(self._skill(name, tool) for name, tool in named.items())
 
     def _skill(self, name: str, tool: Tool) -> Skill[Any, Any]:
+        again = may_be_repeated(tool)
         specification = Specification(
             version="mcp",
             description=(tool.description or tool.title or tool.name)[:2_000],
@@ -88,51 +59,48 @@ class McpServer:
             output=tool.output_schema or {},
             capabilities=("mcp",),
             timeout=self._timeout,
+            # Without an answer by the deadline it may have been done, too.
+            retry=RetryPolicy() if again else RetryPolicy(attempts=1),
             effects=not (tool.annotations and tool.annotations.read_only_hint),
         )
-        return Skill(name, specification, "async", self._calling(tool.name), dict[str, Any], object)
+        return Skill(name, specification, "async", self._calling(tool.name, again), dict[str, Any], object)
 
-    def _calling(self, tool: str) -> Callable[[dict[str, Any], Context], Awaitable[object]]:
+    def _calling(self, tool: str, again: bool) -> Callable[[dict[str, Any], Context], Awaitable[object]]:
         async def call(arguments: dict[str, Any], context: Context) -> object:
-            async def progressed(progress: float, total: float | None, message: str | None) -> None:
-                if total:
-                    context.progress(min(1.0, progress / total), message or "")
-
-            client = await self._reached()
-            try:
-                result = await client.call_tool(tool, arguments, progress_callback=progressed)
-            except Exception as error:
-                self._broken.set()
-                raise SkillFailed(f"the MCP server did not answer: {error}") from error
-            return answer_of(result)
+            meta: Any = {CALL: context.system.call}
+            while True:
+                link = await self._link()
+                try:
+                    with link.call() as client:
+                        result = await client.call_tool(
+                            tool, arguments, progress_callback=_progress_of(context), meta=meta
+                        )
+                except Exception as error:
+                    if link.fates.get(context.system.call) == "no session":
+                        continue
+                    raise _failure(error, link.fates.pop(context.system.call, None), again) from error
+                return answer_of(result)
 
         return call
 
-    async def _reached(self) -> Client:
+    async def _link(self) -> Link:
         try:
-            async with asyncio.timeout(_PATIENCE):
-                await self._connected.wait()
+            return await self._connection.link(_PATIENCE)
         except TimeoutError as error:
             raise SkillFailed("the MCP server cannot be reached") from error
-        assert self._client is not None
-        return self._client
 
 
 @asynccontextmanager
 async def mcp_server(where: str, timeout: float = 60.0) -> AsyncGenerator[McpServer]:
     """Connected to the server at a URL (streamable HTTP), or to the one that a command line starts (stdio)."""
-    from mcp import StdioServerParameters
+    async with connected(where, timeout) as connection:
+        yield McpServer(connection, timeout)
 
-    target: str | StdioServerParameters = where
-    if not re.match(r"https?://", where):
-        program, *arguments = shlex.split(where)
-        target = StdioServerParameters(command=program, args=arguments)
-    server = McpServer(target, timeout)
-    running = asyncio.create_task(server.run())
-    try:
-        yield server
-    finally:
-        await end_tasks(running)
+
+def may_be_repeated(tool: Tool) -> bool:
+    """Whether it says so."""
+    hints = tool.annotations
+    return hints is not None and bool(hints.read_only_hint or hints.idempotent_hint)
 
 
 def name_of(tool: str, prefix: str = "") -> str:
@@ -148,3 +116,31 @@ def answer_of(result: CallToolResult) -> object:
     if result.is_error:
         raise SkillFailed(text or "the tool failed and does not say why", retryable=False)
     return {"text": text} if result.structured_content is None else result.structured_content
+
+
+def _failure(error: Exception, fate: Fate | None, again: bool) -> SkillFailed:
+    if fate == "not sent":
+        return SkillFailed("the MCP server cannot be reached")
+    if fate == "not answered" or _is_loss(error):
+        note = "" if again else "; it may have been done"
+        return SkillFailed(f"the MCP server did not answer{note}: {error}", retryable=again)
+    return SkillFailed(f"the MCP server gave no result: {error}", retryable=False)
+
+
+def _is_loss(error: Exception) -> bool:
+    """Whether nothing came from the server. Some servers use these codes for answers, and no harm is done then."""
+    import anyio
+    from mcp import MCPError
+    from mcp_types import CONNECTION_CLOSED, REQUEST_TIMEOUT
+
+    if isinstance(error, MCPError):
+        return error.code in {CONNECTION_CLOSED, REQUEST_TIMEOUT}
+    return isinstance(error, OSError | anyio.BrokenResourceError | anyio.ClosedResourceError)
+
+
+def _progress_of(context: Context) -> ProgressFnT:
+    async def progressed(progress: float, total: float | None, message: str | None) -> None:
+        if total:
+            context.progress(min(1.0, progress / total), message or "")
+
+    return progressed

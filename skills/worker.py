@@ -14,11 +14,9 @@ import re
 import secrets
 import socket
 from collections.abc import Coroutine, Iterable
-from datetime import UTC
 from typing import Any, Final
 
 import msgspec
-from cronsim import CronSim, CronSimError
 from faststream.nats import NatsBroker
 from nats.errors import Error as NatsError
 
@@ -32,6 +30,7 @@ from skills.executing import Executor, importable
 from skills.isolation.confining import unenforced
 from skills.protocol import BEAT, heartbeat_subject
 from skills.reporting import Reports
+from skills.schedules import schedule_fault
 from skills.serving import Serving
 from skills.skill import Skill
 from skills.streams import keep_consumer
@@ -155,8 +154,6 @@ def _faults(skill: Skill[Any, Any]) -> Iterable[str]:
             importable(skill)
         except ValueError as error:
             yield str(error)
-    if specification.scaling == "scheduled":
-        try:
-            next(CronSim(specification.schedule, now().astimezone(UTC)))
-        except (CronSimError, StopIteration) as error:
-            yield f"{skill.name}: its schedule {specification.schedule!r} names no moment: {error}"
+    wrong = schedule_fault(specification)
+    if wrong is not None:
+        yield f"{skill.name}: its schedule {wrong}"

@@ -156,7 +156,16 @@ def trigger_line(trigger: Mapping[str, Any]) -> str:
             where = f" where {trigger['where']}" if trigger.get("where") else ""
             return f"events {', '.join(trigger['types'])}{f' of {place}' if place else ''}{where}"
         case _:
-            return f"the clock: {trigger['cron']} {trigger.get('time_zone', 'UTC')}"
+            return f"the clock: {_moments_line(trigger)}"
+
+
+def _moments_line(trigger: Mapping[str, Any]) -> str:
+    if trigger.get("at"):
+        return f"once, at {trigger['at']}"
+    every = trigger.get("every")
+    if every:
+        return f"every {every}" if isinstance(every, str) else f"every {every}s"
+    return f"{trigger['cron']} {trigger.get('time_zone', 'UTC')}"
 
 
 def action_line(action: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -33,6 +34,7 @@ def retry(context: click.Context, *, target: ApiPlace, id: str, call: str | None
 @click.command("dead-letters")
 @click.option("--skill", metavar="NAME", help="Only those of this skill.")
 @click.option("--run", "of", metavar="ID", help="Only those of this run.")
+@click.option("--failure", metavar="KIND", help="Only those that failed last by a timeout, an error, invalid, lost, …")
 @click.option("--retry-all", is_flag=True, help="Try them all again instead, with all their attempts.")
 @limit_option
 @json_option
@@ -44,6 +46,7 @@ def dead_letters(
     target: ApiPlace,
     skill: str | None,
     of: str | None,
+    failure: str | None,
     retry_all: bool,
     limit: int,
     as_json: bool,
@@ -54,21 +57,22 @@ def dead_letters(
 
     \b
         sagacity workflows dead-letters --skill code_review
-        sagacity workflows dead-letters --retry-all
+        sagacity workflows dead-letters --failure timeout --retry-all
     """
+    chosen = {"skill": skill, "run": of, "failure": failure}
     if retry_all:
-        context.exit(_retry_all(target, skill, of, as_json))
-    found = run(items(target, "/api/v1/invocations", status="parked", skill=skill, run=of, limit=limit))
+        context.exit(_retry_all(target, chosen, as_json))
+    found = run(items(target, "/api/v1/invocations", status="parked", **chosen, limit=limit))
     if as_json:
         return print_json(found)
-    columns = ("id", "run", "step", "skill", "attempts", "requested_at", "reason")
+    columns = ("id", "run", "step", "skill", "attempts", "failure", "requested_at", "reason")
     print_table(columns, [[cell(row[column]) for column in columns] for row in found])
 
 
-def _retry_all(target: ApiPlace, skill: str | None, of: str | None, as_json: bool) -> int:
+def _retry_all(target: ApiPlace, chosen: Mapping[str, str | None], as_json: bool) -> int:
     """The exit status."""
-    chosen = {name: value for name, value in (("skill", skill), ("run", of)) if value is not None} or {"all": True}
-    outcomes = run(_retried(target, chosen))
+    asked = {name: value for name, value in chosen.items() if value is not None} or {"all": True}
+    outcomes = run(_retried(target, asked))
     if as_json:
         print_json(outcomes)
     else:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -14,6 +17,9 @@ from sagacity.cli.stopping import until_stopped
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
+
+_FAREWELL: Final = 2
+"""Seconds for requests under way; streams never end by themselves."""
 
 
 @click.command()
@@ -58,13 +64,27 @@ async def _over_stdio(server: Server[Any]) -> None:
 
 
 async def _over_http(server: Server[Any], url: str, port: int) -> None:
-    from api.serving import serve
+    """Raises OSError when the port is taken. By the server that the SDK has: granian, embedded for so short a time,
+    aborts one process in three when it ends (https://github.com/emmett-framework/granian/issues/693)."""
+    import uvicorn
+
+    class Served(uvicorn.Server):
+        @contextmanager
+        def capture_signals(self) -> Generator[None]:
+            """They are ours."""
+            yield
 
     # For this host it also refuses requests by another name, as pages of a browser could send them (DNS rebinding).
     app = server.streamable_http_app(host="127.0.0.1")
+    served = Served(uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=_FAREWELL))
 
-    async def work(stop: asyncio.Event) -> None:
-        click.echo(f"http://127.0.0.1:{port}/mcp in front of {url}")
-        await serve(app, "127.0.0.1", port, stop)
+    async def work(_: asyncio.Event) -> None:
+        with socket.create_server(("127.0.0.1", port)) as listening:
+            click.echo(f"http://127.0.0.1:{port}/mcp in front of {url}")
+            serving = asyncio.create_task(served.serve(sockets=[listening]))
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({serving})
+            served.should_exit = True
+            await serving
 
     await until_stopped(work)

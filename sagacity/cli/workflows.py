@@ -9,13 +9,14 @@ from typing import Any
 import click
 
 from api.links import path_of
-from sagacity.cli.changing import change, command_body, document_of, get, items
+from sagacity.cli.changing import command_body, document_of, get, items
 from sagacity.cli.command import json_of, print_outcome, refusal_of, send
 from sagacity.cli.connecting import ApiPlace, api_options, open_api, run
 from sagacity.cli.dead_letters import dead_letters, retry
 from sagacity.cli.output import cell, json_option, print_json, print_table
 from sagacity.cli.sources import limit_option
 from sagacity.cli.workflow_answers import approve, cancel, reject
+from sagacity.cli.workflow_names import missing_names
 
 
 @click.group()
@@ -59,15 +60,21 @@ def definitions(*, target: ApiPlace, skill: str | None, status: str | None, limi
 def publish(context: click.Context, *, target: ApiPlace, file: Path, name: str | None, as_json: bool) -> None:
     """Publish the next version of the definition that the JSON (or YAML) in FILE describes.
 
-    What runs stays on its version. Exits 0 when it is published, 1 when it was refused, 2 with every fault when it is
-    no definition. Example:
+    What runs stays on its version. Skills and workflows that it names may come later: those that are not there yet are
+    told, on standard error. Exits 0 when it is published, 1 when it was refused, 2 with every fault when it is no
+    definition. Example:
 
     \b
         echo '{"steps": {"review": {"skill": "code_review"}}}' > review.json
         sagacity workflows publish review.json
     """
-    data = {"definition": document_of(file)}
-    context.exit(change(target, "workflow_definition.publish", name or file.stem, data, as_json))
+    type, data = "workflow_definition.publish", {"definition": document_of(file)}
+    answer = send(target, type, command_body(type, name or file.stem, data), wait=True)
+    print_outcome(answer, as_json)
+    if refusal_of(answer):
+        context.exit(1)
+    for line in run(missing_names(target, answer)):
+        click.echo(line, err=True)
 
 
 @workflows.command()

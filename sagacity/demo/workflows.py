@@ -2,23 +2,31 @@
 assurance sends the work of a hybrid back once, for the first round really falls short.
 
 The definitions are in `definitions/`. Nothing leaves the machine: the runs may not use the network, and read one
-directory.
+directory, a copy of this project's packages.
 """
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 from rich.markup import escape
 
-import skills
 from domain import workflow
 from sagacity.demo.story import Claim
 from sagacity.demo.team import Team, Told, followed
 
+PACKAGES: Final = (
+    *("domain", "eventstore", "handlers", "models", "projections"),
+    *("records", "sagas", "skills", "api", "sagacity"),
+)
 _KINDS: Final = (".py", ".mjs", ".json")
 """Of the files that `search_for_secrets` plans."""
 
@@ -26,10 +34,10 @@ _KINDS: Final = (".py", ".mjs", ".json")
 async def swarm_reviews(team: Team) -> list[Claim]:
     files = _sources(team.code, ".py")
     team.tell(
-        f"A swarm of skills reviews {len(files)} files of this project ({team.code.name}/)\n"
+        f"A swarm of skills reviews this project, {len(files)} files: {', '.join(PACKAGES)}\n"
         "Each part is given to a language model first; this run may use no network, so that rules take over."
     )
-    id = await team.start("review_by_many")
+    id = await team.start("review_by_many", team.code)
     asked = await followed(team, id)
     if not asked.questions:
         return [Claim("the swarm has come to its question", False)]
@@ -92,11 +100,12 @@ def _is_ranked(findings: Sequence[Mapping[str, Any]], counts: Mapping[str, int])
 
 
 async def quality_asks_again(team: Team) -> list[Claim]:
+    code = team.code / "skills"
     team.tell(
-        "A hybrid searches all sources there for secrets: plan, supervisor, workers, synthesis, quality assurance\n"
+        "A hybrid searches skills/ for secrets: plan, supervisor, workers, synthesis, quality assurance\n"
         "The supervisor begins with Python, and adds what quality assurance misses."
     )
-    told = await followed(team, id := await team.start("search_for_secrets"))
+    told = await followed(team, id := await team.start("search_for_secrets", code))
     if not told.completed:
         return [Claim("the hybrid is completed", False)]
     found = (await team.get(f"{id}/output", min_position=told.position)).json()
@@ -104,7 +113,7 @@ async def quality_asks_again(team: Team) -> list[Claim]:
     said = [remark for each in rounds for remark in each.remarks.inline["remarks"]]
     sent_back = told.events.index(rounds[0]) if rounds else len(told.events)
     first, second = _files(told.events[:sent_back]), _files(told.events[sent_back:])
-    everything = _sources(team.code, *_KINDS)
+    everything = _sources(code, *_KINDS)
     once = sorted(first + second) == everything
     return [
         Claim(
@@ -137,9 +146,16 @@ def _without_colours(chart: str) -> str:
     return "\n".join(line for line in chart.splitlines() if "classDef" not in line)
 
 
+@cache
 def own_code() -> Path:
-    """The directory of the skills that come along, wherever they are installed."""
-    return Path(skills.__path__[0]).resolve()
+    """A copy of the packages of this project, and of nothing that they are installed beside. It is gone with this
+    process."""
+    directory = tempfile.TemporaryDirectory(prefix="sagacity-code-")
+    atexit.register(directory.cleanup)
+    for package in PACKAGES:
+        [origin] = import_module(package).__path__
+        shutil.copytree(origin, Path(directory.name, package), ignore=shutil.ignore_patterns("__pycache__"))
+    return Path(directory.name).resolve()
 
 
 CHAPTERS: Final = (swarm_reviews, quality_asks_again)

@@ -14,6 +14,7 @@ from api.intents import NEAR, ranked
 from api.live import EventFilter
 from domain import workflow
 from domain.workflow import Value
+from eventstore.envelope import StreamId
 from projections.offers import Offer
 from tests.api.calls import client_of, fresh, now
 from tests.api.conftest import serving_api
@@ -160,6 +161,18 @@ async def test_what_is_near_nothing_is_refused(api, client, goal):
     refused = is_problem(await execute(client, goal=goal), 409, "nothing-near")
     assert "nearest: " in refused["detail"]
     assert [event.type for event in await api.services.store.read(before) if event.type == "workflow.started"] == []
+
+
+async def test_an_input_as_large_as_a_request_may_be_is_on_the_record_by_its_hash(api, client):
+    """And what is larger is refused."""
+    found = await done(client, skill="summary", input="x" * 900_000)
+    assert found["status"] == "completed", found
+    whole = await client.get(f"/api/v1/workflows/{found['run_id']}/input")
+    assert whole.json() == "x" * 900_000
+    started, *_ = await api.services.store.load(StreamId("workflow", found["run_id"]))
+    assert len(started.raw) < 4_000
+    too_large = is_problem(await execute(client, skill="summary", input="x" * 1_000_000), 413, "too-large")
+    assert "1000000 bytes" in too_large["detail"]
 
 
 async def test_what_is_refused_or_wrong_is_said(client):

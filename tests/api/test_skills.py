@@ -73,6 +73,11 @@ async def test_what_is_offered_can_be_done(api, client):
         assert (await command(client, "skill.retire", id, version=version)).status_code == 201
     row = await get(api, client, f"/skills/{id}")
     assert (row["status"], row["capabilities"], list(row["_actions"])) == ("retired", [], ["register"])
+    register = row["_actions"]["register"]
+    unasked = {**register["body"], "data": {"specification": register["body"]["data"]["specification"]}}
+    is_problem(await client.post(register["href"], json=unasked), 409, "version-retired")
+    assert (await client.post(register["href"], json=register["body"])).status_code == 201
+    assert (await get(api, client, f"/skills/{id}"))["status"] == "offered"
 
 
 async def test_skills_are_found_by_what_they_can_do(api, client):

@@ -18,6 +18,7 @@ from tests.api.test_bad_input import is_problem
 from tests.api.test_quality import a_database
 from tests.api.test_skills import command, get, skill
 from tests.projections.workflow_stories import (
+    BEGAN,
     agreed,
     failed,
     leased,
@@ -220,6 +221,17 @@ async def test_the_graph_of_a_run_says_how_far_each_step_is(api, client):
     assert (nodes[1]["items"], nodes[1]["succeeded"]) == (2, 2)
 
 
+async def test_a_graph_names_the_fallback_that_was_asked_and_the_skill_that_had_failed(api, client):
+    id = fresh("r")
+    instead = requested(id, 10, "ship", "courier", instead_of=f"{id}-9"), succeeded(id, 10, 1)
+    await run_of(api, *agreed(id), failed(id, 9), *instead, id=id)
+    graph = await get(api, client, f"/workflows/{id}/graph")
+    fallbacks = {node["id"]: node["fallbacks"] for node in graph["nodes"]}
+    assert fallbacks == {"plan": {}, "check": {}, "agree": {}, "ship": {"courier": "shipper"}}
+    chart = (await client.get(f"/api/v1/workflows/{id}/graph", params={"format": "mermaid"})).text
+    assert 'n3["ship<br/>shipper<br/>courier instead of shipper<br/>succeeded · 2 calls, 1 failed"]' in chart
+
+
 async def test_a_graph_is_a_flowchart_of_mermaid_for_whoever_accepts_it(api, client):
     id = await stuck(api)
     await get(api, client, f"/workflows/{id}")
@@ -254,7 +266,10 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE)
 async def test_whatever_a_step_is_called_it_is_the_text_of_its_node_and_nothing_else(text):
-    nodes = [Node(text, "skill", "failed", [text], when=text, reason=text), Node("b", "approval", "waiting", [])]
+    nodes = [
+        Node(text, "skill", "failed", [text], when=text, reason=text, fallbacks={text: text}),
+        Node("b", "approval", "waiting", []),
+    ]
     chart = mermaid_of(Graph(text, text, 1, "failed", nodes, [Edge("b", text, "revises", text), Edge(text, "b")]))
     lines = chart.split("\n")
     assert len(lines) == 1 + 2 + 2 + 2 + 1, "no line more than there are nodes, edges and classes"
@@ -264,7 +279,7 @@ async def test_whatever_a_step_is_called_it_is_the_text_of_its_node_and_nothing_
     assert not set(bare) & set("\"<>`[]{}()%&'\\\n\r\u2028\0\x1b")
     assert all(part.partition(";")[0].isdigit() for part in bare.split("#")[1:]), "an entity code after every #"
     assert lines[4].startswith("    n0 --> n1") or lines[3].startswith('    n1 -. "')
-    assert len(bare) < 3 * 80 * 7
+    assert len(bare) < 4 * 80 * 7
 
 
 # --- calls ---------------------------------------------------------------------------------------------------------
@@ -326,6 +341,26 @@ async def test_dead_letters_are_retried_together(api, client):
     assert [each["run"] for each in told["items"]] == [mixed]
     assert (await retry(api, client, all=True))["left"] is False
     assert (await retry(api, client, all=True))["items"] == []
+
+
+async def test_calls_are_told_apart_by_how_they_failed_last(api, client):
+    """Also one that is tried again, or was not in vain in the end."""
+    id, of = fresh("r"), fresh("skill")
+    late = failed(id, 1, "no answer in time", kind="timeout")
+    again = failed(id, 2, "too late", kind="timeout", retry_at=BEGAN), succeeded(id, 2, 1, attempt=2)
+    other = failed(id, 3, kind="timeout", retry_at=BEGAN), failed(id, 3, attempt=2)
+    asked = [requested(id, number, "plan", of) for number in (1, 2, 3, 4)]
+    parked = workflow.Parked(f"{id}-1", "late"), workflow.Parked(f"{id}-3", "broken")
+    await run_of(api, started(), *asked, late, *again, *other, *parked, id=id)
+    listed = (await get(api, client, "/invocations", failure="timeout", skill=of))["items"]
+    assert {each["id"]: (each["status"], each["failure"]) for each in listed} == {
+        f"{id}-1": ("parked", "timeout"),
+        f"{id}-2": ("succeeded", "timeout"),
+    }
+    is_problem(await client.get("/api/v1/invocations", params={"failure": "late"}), 422, "invalid-query")
+    is_problem(await client.post("/api/v1/invocations/retry", json={"failure": "late"}), 422, "invalid")
+    told = await retry(api, client, skill=of, failure="timeout")
+    assert [each["calls"] for each in told["items"]] == [[f"{id}-1"]]
 
 
 async def test_a_retry_says_what_is_meant(client):

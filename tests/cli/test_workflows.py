@@ -102,6 +102,26 @@ def test_figures_are_told_in_sum_and_by_day(run: Run) -> None:
     assert run.json("skills", "figures", name, "--step", "ship")["total"]["calls"] == 0
 
 
+def test_what_a_published_definition_names_and_is_not_there_yet_is_told(run: Run) -> None:
+    here, gone, name = fresh("skill"), fresh("skill"), fresh("wf")
+    for each in (here, gone):
+        assert run("skills", "register", write("s.json", '{"version": "1"}'), "--id", each).status == 0
+    assert run("skills", "retire", gone, "1").status == 0
+    steps = {"a": {"skill": here}, "b": {"skill": gone}, "c": {"skill": "typo", "compensate": {"skill": "typo-2"}}}
+    steps |= {"d": {"workflow": "wf-nowhere"}, "e": {"workflow": name, "when": "`false`"}}
+    published = run("workflows", "publish", write(f"{name}.json", json.dumps({"steps": steps})), "--json")
+    assert (published.status, json.loads(published.out)["outcome"]) == (0, "accepted")
+    assert published.errors.splitlines() == [
+        f"retired: the skill {gone}",
+        "not registered yet: the skill typo",
+        "not registered yet: the skill typo-2",
+        "not registered yet: the workflow wf-nowhere",
+    ]
+    assert (
+        run("workflows", "publish", write(f"{name}-2.json", json.dumps({"steps": {"a": {"skill": here}}}))).errors == ""
+    )
+
+
 # --- definitions and runs ------------------------------------------------------------------------------------------
 
 
@@ -150,14 +170,19 @@ def test_a_graph_is_printed_as_a_flowchart(run: Run) -> None:
 def test_dead_letters_are_listed_and_retried(run: Run) -> None:
     id, of = fresh("r"), fresh("skill")
     asked = requested(id, 1, "plan", of), requested(id, 2, "ship", of)
-    broken = failed(id, 1, "no\nanswer"), failed(id, 2)
+    broken = failed(id, 1, "no\nanswer"), failed(id, 2, kind="timeout")
     run.tell(id, started(), *asked, *broken, workflow.Parked(f"{id}-1", "no"), workflow.Parked(f"{id}-2", "no"))
     assert [row["id"] for row in run.json("workflows", "dead-letters", "--skill", of)] == [f"{id}-2", f"{id}-1"]
+    late = run("workflows", "dead-letters", "--skill", of, "--failure", "timeout").text.splitlines()
+    assert [line.split("\t")[0] for line in late[1:]] == [f"{id}-2"]
+    assert late[0].split("\t")[5] == "failure"
     assert run("workflows", "retry", id, "--call", f"{id}-1").status == 0
     assert run("workflows", "retry", id, "--call", f"{id}-1").status == 1, "it is not parked any more"
     position = run.json("workflows", "show", id)["position"]
     assert position > 0
-    retried = run("workflows", "dead-letters", "--run", id, "--retry-all")
+    none = run("workflows", "dead-letters", "--run", id, "--failure", "invalid", "--retry-all")
+    assert (none.status, none.text.splitlines()[1:]) == (0, [])
+    retried = run("workflows", "dead-letters", "--run", id, "--failure", "timeout", "--retry-all")
     assert (retried.status, retried.text.splitlines()[1:]) == (0, [f"{id}\t{id}-2\taccepted\t"])
 
 

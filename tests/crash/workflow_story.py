@@ -1,5 +1,5 @@
-"""The workflow that is hit: all patterns in one, with a sub-workflow that fails and takes back what it did; and every
-event of it, told beforehand by the pure core alone.
+"""The workflow that is hit: all patterns in one, with a sub-workflow that fails and takes back what it did, and with
+skills that workers do; and every event of it, told beforehand by the pure core alone.
 """
 
 from datetime import UTC, datetime
@@ -8,13 +8,15 @@ from types import SimpleNamespace
 import msgspec
 
 from domain import skill, workflow, workflow_definition
-from domain.skill import RetryPolicy, Specification
+from domain.skill import Cost, RetryPolicy, Specification
 from domain.workflow import Ended, NotStarted, Value
-from domain.workflow_course import CallFailed, CallSucceeded, World, advance, take, to_start
+from domain.workflow_course import CallFailed, CallLeased, CallSucceeded, World, advance, take, to_start
 from domain.workflow_definition import Definition
 from domain.workflow_patterns import expanded
 
 ONCE = RetryPolicy(attempts=1)
+LEASE = 1.0
+"""Seconds until the work of a worker that was killed is given to another."""
 
 
 class Broken(Exception):
@@ -42,6 +44,8 @@ SKILLS = {
     "collect": lambda given: given,
 }
 FALLBACKS = {"broken": "spare"}
+REMOTE = ("tenfold", "book", "unbook")
+"""What a worker does, in a process of its own; the engine's process does the rest."""
 
 INNER = {"a": {"skill": "increase"}, "b": {"skill": "increase", "needs": ["a"]}}
 TRIP = {
@@ -99,7 +103,8 @@ RESULT = {"swarm": 120, "hybrid": 70, "mapped": [1020, 50], "instead": 1050, "tr
 
 
 def specification(name):
-    return Specification("1", retry=ONCE, fallback=FALLBACKS.get(name))
+    """One attempt alone: whoever is killed in the middle of it costs none. Each costs 1."""
+    return Specification("1", lease=LEASE, retry=ONCE, fallback=FALLBACKS.get(name), cost=Cost(per_call=1.0))
 
 
 def boundary(event):
@@ -153,6 +158,8 @@ class Told:
             child = workflow.ChildEnded(id, ended.outcome, ended.output, ended.reason, ended.cost)
             return workflow.decide(child, stream.state)
         self.calls[id] = call.skill
+        if call.skill in REMOTE:
+            self.say(stream, take(stream.id, stream.state, CallLeased(id, call.attempt, "worker"), self.world))
         try:
             said = CallSucceeded(id, call.attempt, Value(SKILLS[call.skill](call.input.inline)))
         except Broken as error:

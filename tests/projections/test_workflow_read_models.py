@@ -241,11 +241,13 @@ async def test_a_fallback_takes_the_place_of_the_call_that_failed(platform, r):
     await tell(platform, "workflow", r, *agreed(r), failed(r, 9, kind="circuit_open"), instead)
     row = await the(platform, "workflows", r)
     assert (row.steps["ship"].status, row.steps["ship"].calls, list(row.under_way)) == ("running", 2, [f"{r}-10"])
+    assert row.steps["ship"].fallbacks == {"courier": "shipper"}
     before, after = await call(platform, f"{r}-9"), await call(platform, f"{r}-10")
     assert (before.status, before.failure, before.fallback) == ("failed", "circuit_open", f"{r}-10")
     assert (after.status, after.instead_of, after.skill) == ("requested", f"{r}-9", "courier")
     await tell(platform, "workflow", r, succeeded(r, 10, 1))
-    assert (await the(platform, "workflows", r)).steps["ship"].status == "succeeded"
+    over = (await the(platform, "workflows", r)).steps["ship"]
+    assert (over.status, over.fallbacks) == ("succeeded", {"courier": "shipper"})
 
 
 async def test_what_has_succeeded_is_undone_when_the_run_fails(platform, r):

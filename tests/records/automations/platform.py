@@ -16,7 +16,7 @@ from eventstore.envelope import StreamId
 from eventstore.tasks import end_tasks
 from records.automations.acting import Actions, notify
 from records.automations.giving import Behalf
-from records.automations.occurrence import Looked, Occurrence
+from records.automations.occurrence import Looked, Occurrence, Repeated
 from records.automations.runner import Automations, Report
 from sagacity.record_work import give, report
 from sagacity.wiring import Core
@@ -35,7 +35,7 @@ async def until(true: Callable[[], Awaitable[bool] | bool], timeout: float = 20.
 
 
 @asynccontextmanager
-async def collected(occurrences: AsyncGenerator[Occurrence | Looked]) -> AsyncIterator[list[Occurrence]]:
+async def collected(occurrences: AsyncGenerator[Occurrence | Repeated | Looked]) -> AsyncIterator[list[Occurrence]]:
     """Whatever occurs, as it occurs; a failure of the watching is one of the test."""
     found: list[Occurrence] = []
 

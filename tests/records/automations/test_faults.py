@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from domain.automation import (
@@ -29,6 +31,9 @@ ALERT = (SendAlert("ALERTS", "{time}"),)
     [
         Scheduler("*/15 8-17 * * 1-5", "America/New_York"),
         Scheduler("0 0 29 2 *"),
+        Scheduler(at=datetime.now(UTC) + timedelta(days=1)),
+        Scheduler(every="15m"),
+        Scheduler(every=31_536_000),
         DatabasePoller("URL", "SELECT * FROM t WHERE id > nullif($1::text, '')::int ORDER BY id", "id"),
         FileWatcher("/in", "*.pdf"),
         EventTrigger(("payment.failed", "deployment.*", "*")),
@@ -48,6 +53,16 @@ def test_all_are_named_at_once() -> None:
     assert action == "process_document: a moment is no document"
 
 
+def test_all_of_moments_are_named_at_once() -> None:
+    wrong = Scheduler("61 * * * *", at=datetime(2026, 11, 1, 8, tzinfo=UTC), every="9999d")
+    several, cron, at, every, action = automation_faults(Register(wrong, (*ALERT, ProcessDocument("scans"))))
+    assert several.startswith("trigger: ")
+    assert cron.startswith("cron: ")
+    assert at.startswith("at: ")
+    assert every.startswith("every: ")
+    assert action.startswith("process_document: ")
+
+
 @pytest.mark.parametrize(
     ("trigger", "says"),
     [
@@ -56,6 +71,11 @@ def test_all_are_named_at_once() -> None:
         (Scheduler("@reboot!!"), "cron: '@reboot!!' must have 5 fields"),
         (Scheduler("0 2 * * *", "../../etc/passwd"), "time_zone: there is no '../../etc/passwd'"),
         (Scheduler("0 2 * * *", ""), "time_zone: there is no ''"),
+        (Scheduler(), "trigger: it must have one of cron, at and every; it has none"),
+        (Scheduler("0 2 * * *", every=60), "trigger: it must have one of cron, at and every; it has cron and every"),
+        (Scheduler(at=datetime(2026, 11, 1, 8, tzinfo=UTC)), "at: 2026-11-01T08:00:00+00:00 is in the past"),
+        (Scheduler(every="366d"), "every: 366d is longer than a year of 365 days"),
+        (Scheduler(every="15m", time_zone="Europe/Berlin"), "time_zone: only cron goes by it"),
         (DatabasePoller("URL", "SELECT * FROM orders", "id"), "query: must have the one parameter $1"),
         (DatabasePoller("URL", "SELECT * FROM orders WHERE a > $1 AND b > $2", "id"), "query: must have the one"),
         (FileWatcher("/in", "post/*.pdf"), "pattern: is of names, not of paths"),
@@ -112,3 +132,36 @@ def test_a_fault_of_a_template_says_what_to_mend(trigger: Trigger, action: Actio
 def test_what_older_rules_mean_by_a_dollar_is_left_alone() -> None:
     """Only where an event occurs are there expressions in alerts and commands."""
     assert automation_faults(Register(FileWatcher("/in"), (SendAlert("ALERTS", "it costs ${name"),))) == []
+
+
+START = StartWorkflow("tidy-up")
+
+
+@pytest.mark.parametrize(
+    "types", [("workflow.completed",), ("workflow.*",), ("*",), ("payment.failed", "work*.failed")]
+)
+@pytest.mark.parametrize(
+    "action",
+    [START, InvokeSkill("tidy"), InvokeAgent("@tidy"), GiveCommand("workflow.start", data={"definition": "x"})],
+)
+def test_a_rule_that_starts_runs_on_what_happens_to_any_run_is_circular(types: tuple[str, ...], action: Action) -> None:
+    [fault] = automation_faults(Register(EventTrigger(types), (action,)))
+    assert "would set the rule off again" in fault
+    assert "where" in fault
+
+
+@pytest.mark.parametrize(
+    ("trigger", "action"),
+    [
+        (EventTrigger(("workflow.started",), where="event.data.definition == 'release'"), START),
+        (EventTrigger(("workflow.completed",), category="inbound"), START),
+        (EventTrigger(("workflow.completed",), source="billing"), START),
+        (EventTrigger(("workflow_definition.*",)), START),
+        (EventTrigger(("payment.failed",)), START),
+        (EventTrigger(("workflow.*",)), ALERT[0]),
+        (EventTrigger(("workflow.*",)), GiveCommand("organization.register", data={"name": "x"})),
+        (Scheduler("0 0 29 2 *"), START),
+    ],
+)
+def test_one_that_can_tell_its_own_runs_from_others_is_not(trigger: Trigger, action: Action) -> None:
+    assert automation_faults(Register(trigger, (action,))) == []

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import asyncio
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
@@ -18,7 +19,7 @@ def utc(text: str) -> datetime:
 def moments(cron: str, zone: str, since: str, number: int) -> list[str]:
     found, moment = [], utc(since)
     for _ in range(number):
-        moment = following(Scheduler(cron, zone), moment)
+        moment = following(cron, zone, moment)
         found.append(f"{moment:%m-%d %H:%M}")
     return found
 
@@ -61,17 +62,69 @@ class TestWhatIsDue:
         """Every ten minutes through the change of the clock, each time after all that was dealt with."""
         trigger, begin = Scheduler(cron, "Europe/Berlin"), utc(f"{day} 12:00")
         end = begin + timedelta(days=1)
-        wanted, moment = [], following(trigger, begin)
+        wanted, moment = [], following(cron, "Europe/Berlin", begin)
         while moment <= end:
             wanted.append(moment)
-            moment = following(trigger, moment)
+            moment = following(cron, "Europe/Berlin", moment)
         found, since = [], begin
         for step in range(24 * 60 // 10 + 1):
             now = begin + timedelta(minutes=10 * step)
-            while (moment := due(trigger, since, now)) <= now:
-                found.append(moment)
-                since = moment
+            while (each := due(trigger, since, now)) is not None and each <= now:
+                found.append(each)
+                since = each
         assert found == wanted
+
+
+class TestAtOneMoment:
+    ONCE = Scheduler(at=datetime(2026, 12, 1, 9, tzinfo=timezone(timedelta(hours=1))))
+
+    def test_it_comes_whatever_offset_it_was_told_with(self) -> None:
+        assert due(self.ONCE, utc("2026-11-20 10:00"), utc("2026-11-21 10:00")) == utc("2026-12-01 08:00")
+
+    def test_it_is_made_up_for_when_it_was_missed(self) -> None:
+        assert due(self.ONCE, utc("2026-11-20 10:00"), utc("2027-01-01 00:00")) == utc("2026-12-01 08:00")
+
+    @pytest.mark.parametrize("since", ["2026-12-01 08:00", "2027-01-01 00:00"])
+    def test_nothing_comes_after_it(self, since: str) -> None:
+        """It was dealt with, or passed while the rule was paused."""
+        assert due(self.ONCE, utc(since), utc("2027-02-01 00:00")) is None
+
+
+class TestEverySoOften:
+    @pytest.mark.parametrize("every", ["15m", "900s", 900])
+    def test_it_is_the_first_to_come_when_none_was_missed(self, every: str | int) -> None:
+        assert due(Scheduler(every=every), utc("2026-05-01 10:07"), utc("2026-05-01 10:10")) == utc("2026-05-01 10:22")
+
+    def test_it_is_only_the_last_one_of_those_that_were_missed(self) -> None:
+        found = due(Scheduler(every="2h"), utc("2026-05-01 10:07"), utc("2026-05-03 11:00"))
+        assert found == utc("2026-05-03 10:07")
+
+    def test_it_is_the_moment_itself_when_it_has_come(self) -> None:
+        assert due(Scheduler(every="1d"), utc("2026-05-01 10:07"), utc("2026-05-02 10:07")) == utc("2026-05-02 10:07")
+
+    def test_whoever_goes_on_from_a_cursor_comes_to_the_same_moments(self) -> None:
+        """Cursors have whole seconds, and rules come into force between two."""
+        begin = utc("2026-05-01 10:07") + timedelta(milliseconds=700)
+        first = due(Scheduler(every=90), begin, begin)
+        assert first == utc("2026-05-01 10:08") + timedelta(seconds=30)
+        assert due(Scheduler(every=90), first, first) == first + timedelta(seconds=90)
+        assert due(Scheduler(every=90), begin, first + timedelta(seconds=90)) == first + timedelta(seconds=90)
+
+
+async def test_one_moment_occurs_once_and_then_nothing() -> None:
+    at = datetime.now(UTC) - timedelta(minutes=30)
+    async with collected(occurrences(Scheduler(at=at), at - timedelta(hours=1))) as found:
+        await until(lambda: bool(found))
+        await asyncio.sleep(0)
+    assert [each.what for each in found] == [at.isoformat(timespec="seconds")]
+
+
+async def test_an_interval_occurs_again_and_again() -> None:
+    since = datetime.now(UTC)
+    async with collected(occurrences(Scheduler(every=1), since)) as found:
+        await until(lambda: len(found) >= 2)
+    begin = since.replace(microsecond=0)
+    assert [each.time for each in found[:2]] == [begin + timedelta(seconds=1), begin + timedelta(seconds=2)]
 
 
 async def test_a_moment_that_passed_is_caught_up_with_once() -> None:

@@ -18,6 +18,7 @@ from tests.records.automations.conftest import Receiver
 from tests.records.automations.platform import Automating, until
 
 REGISTER_NAME = {"type": "give_command", "command": "organization.register", "data": {"name": "{name}"}}
+READY = {"type": "give_command", "command": "organization.register", "data": {"name": "ready"}}
 PROCESS = {"type": "process_document", "source": "scans"}
 
 
@@ -248,6 +249,27 @@ class TestMoments:
         assert len(await automating.fired("often")) <= 2
         registered = await automating.events("organization", "organization.registered")
         assert [each.name for each in registered] == [each.cursor for each in await automating.fired("often")]
+
+    async def test_one_moment_and_an_interval_that_were_missed_are_made_up_for_once(
+        self, automating: Automating
+    ) -> None:
+        """Also where two look after them, and again after a restart."""
+        once = automation.Registered("", Scheduler(at=now() - timedelta(minutes=30)), (_register_time(),))
+        often = automation.Registered("", Scheduler(every="45m"), (_register_time(),))
+        await append(automating, "once", once, minutes_ago=60)
+        await append(automating, "often", often, minutes_ago=100)
+        async with automating.running(), automating.running():
+            await automating.has_fired("once")
+            await automating.has_fired("often")
+        async with automating.running():
+            await automating.command(
+                "automation.register", "ready", {"trigger": {"type": "time_scheduler", "every": 1}, "actions": [READY]}
+            )
+            await automating.has_fired("ready")
+        assert len(await automating.fired("once")) == 1
+        [fired] = await automating.fired("often")
+        begun, *_ = await automating.core.store.load(StreamId("automation", "often"))
+        assert fired.cursor == (begun.time.replace(microsecond=0) + timedelta(minutes=90)).isoformat()
 
     async def test_those_that_pass_while_a_rule_is_paused_are_not(self, automating: Automating) -> None:
         """Of the hour's moments, the one that comes next is the first."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from domain import workflow
+from domain.event_trigger import origin_of
 from eventstore.envelope import StreamId
 from tests.records.automations.platform import Automating
 from tests.records.automations.test_events import foreign, names, on, register
@@ -69,7 +70,7 @@ async def test_an_event_starts_a_workflow_and_a_skill_at_once(automating: Automa
     review, alone = (started[each.reference] for each in fired.carried[:2])
     assert (review.input.inline, alone.input.inline) == ({"order": 7}, {"prompt": 7})
     event = (await automating.core.store.load(StreamId("workflow", fired.carried[0].reference)))[0].envelope
-    assert (event.actor, event.correlationid) == ("automation:dun", "order-7~1")
+    assert (event.actor, event.correlationid) == ("automation:dun", origin_of("order-7").further("dun"))
 
 
 @pytest.mark.parametrize("killed", [False, True])
