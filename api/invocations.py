@@ -22,11 +22,12 @@ from api.workflow_resources import invocation_links
 from api.workflow_values import value_in
 from domain import workflow
 from domain.decider import ID
+from domain.workflow import FailureKind
 from eventstore.envelope import StreamId, new_id
 from handlers.command import Caller, CommandRequest, Fault, InvalidCommand
 from projections.dead_letters import Chosen, Parked, parked
 from projections.queries import DEFAULT_LIMIT
-from projections.workflow_calls import FailureKind, Invocation, call_as_of, call_of
+from projections.workflow_calls import Invocation, call_as_of, call_of
 
 PATH: Final = f"{API}/invocations"
 _NAME: Final = "invocations"

@@ -14,10 +14,12 @@ from eventstore.connection import Connection
 from eventstore.envelope import now
 from eventstore.errors import LogUnavailable
 from eventstore.streams import NO_STREAM, ask, error_code
-from skills.protocol import GONE, HEARTBEATS, Heartbeat
+from skills.protocol import GONE, HEARTBEATS, Heartbeat, joint_subject
 
 _MOST = 1_000
 """Workers of one skill that are named."""
+
+_beats: msgspec.json.Decoder[Heartbeat | list[Heartbeat]] = msgspec.json.Decoder(Heartbeat | list[Heartbeat])
 
 
 class Worker(msgspec.Struct, frozen=True):
@@ -39,27 +41,39 @@ class Worker(msgspec.Struct, frozen=True):
 
 async def workers_of(connection: Connection, skill: str) -> Sequence[Worker]:
     """By version and name. Nobody, where there is no stream of heartbeats yet. Raises LogUnavailable."""
-    answer = await ask(connection, f"STREAM.INFO.{HEARTBEATS}", {"subjects_filter": f"heartbeat.{skill}.>"})
+    own, joint = await asyncio.gather(
+        _subjects(connection, f"heartbeat.{skill}.>"), _subjects(connection, joint_subject(">"))
+    )
+    found = await asyncio.gather(*(_last(connection, subject) for subject in [*own, *joint][:_MOST]))
+    workers = [each for heard in found for each in heard if each.skill == skill]
+    return sorted(workers, key=lambda each: (each.version, each.worker))
+
+
+async def _subjects(connection: Connection, pattern: str) -> Sequence[str]:
+    """On which there is a message."""
+    answer = await ask(connection, f"STREAM.INFO.{HEARTBEATS}", {"subjects_filter": pattern})
     if error_code(answer) == NO_STREAM:
         return ()
     if error_code(answer):
         raise LogUnavailable(f"{HEARTBEATS}: {answer['error']['description']}")
-    subjects = sorted(answer["state"].get("subjects") or {})[:_MOST]
-    found = await asyncio.gather(*(_last(connection, subject) for subject in subjects))
-    return sorted((each for each in found if each is not None), key=lambda each: (each.version, each.worker))
+    return sorted(answer["state"].get("subjects") or {})
 
 
-async def _last(connection: Connection, subject: str) -> Worker | None:
-    """None where it was forgotten meanwhile, or is no heartbeat."""
+async def _last(connection: Connection, subject: str) -> Sequence[Worker]:
+    """Nobody where it was forgotten meanwhile, or is no heartbeat."""
     answer = await ask(connection, f"STREAM.MSG.GET.{HEARTBEATS}", {"last_by_subj": subject})
     if error_code(answer):
-        return None
+        return ()
     message = answer["message"]
     try:
-        beat = msgspec.json.decode(base64.b64decode(message.get("data", "")), type=Heartbeat)
+        beats = _beats.decode(base64.b64decode(message.get("data", "")))
     except msgspec.DecodeError:
-        return None
+        return ()
     heard = msgspec.convert(message["time"], datetime)
+    return [_worker(beat, heard) for beat in ([beats] if isinstance(beats, Heartbeat) else beats)]
+
+
+def _worker(beat: Heartbeat, heard: datetime) -> Worker:
     ago = max(0.0, (now() - heard).total_seconds())
     return Worker(
         beat.skill,

@@ -67,10 +67,11 @@ class Cost(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Specification(Struct, frozen=True, forbid_unknown_fields=True):
-    """One version. `timeout`: seconds for one attempt from when it is asked for; `lease`: after so many seconds
-    without a sign of life its worker is taken for dead, and another one gets the work. `fallback` is the skill that is
-    asked instead when this one has failed for good or its circuit is open. `effects`: whether it changes something
-    outside."""
+    """One version. `timeout`: seconds for one attempt from when it is begun; `queue_timeout`: seconds for which it may
+    wait for somebody who begins it; what is `scheduled` waits for its moments, however rare. `lease`: after so many
+    seconds without a sign of life its worker is taken for dead, and another one gets the work. `fallback` is the skill
+    that is asked instead when this one has failed for good or its circuit is open. `effects`: whether it changes
+    something outside."""
 
     version: VersionName
     description: Annotated[str, Meta(max_length=2_000)] = ""
@@ -80,6 +81,7 @@ class Specification(Struct, frozen=True, forbid_unknown_fields=True):
     scaling: Scaling = "horizontal"
     schedule: Annotated[str, Meta(max_length=100)] = ""
     timeout: Seconds = 60.0
+    queue_timeout: Annotated[float, Meta(gt=0, le=31_622_400)] = 86_400.0
     lease: Seconds = 30.0
     retry: RetryPolicy = RetryPolicy()
     circuit: CircuitPolicy = CircuitPolicy()

@@ -18,6 +18,7 @@ from domain.decider import ID, Decider, Refusal
 from domain.skill import Cost, Isolation, Name, RetryPolicy, VersionName
 from domain.workflow_definition import Step
 from domain.workflow_patterns import written_out
+from domain.workflow_request import differing, marks
 
 Id = Annotated[str, Meta(pattern=ID)]
 LARGEST_INLINE = 256 * 1024
@@ -56,6 +57,7 @@ class Policy(Struct, frozen=True, omit_defaults=True):
     from what is reported."""
 
     timeout: float = 60.0
+    queue_timeout: float = 86_400.0
     lease: float = 30.0
     retry: RetryPolicy = RetryPolicy()
     fallback: str | None = None
@@ -189,7 +191,8 @@ class Routed(Struct, frozen=True):
 class Requested(Struct, frozen=True, tag="workflow.requested"):
     """`kind` workflow: `skill` and `version` are of a definition. `item`: its place in the list of the step, -1 without
     one. `undo`: the call whose effect it takes back. `instead_of`: the call that failed, whose fallback this one is, or
-    the sub-workflow that is begun anew. An attempt that is not over at its `deadline` has failed."""
+    the sub-workflow that is begun anew. An attempt that nobody has begun at its `deadline` has failed; so has a
+    sub-workflow that is not over then."""
 
     call: str
     step: str
@@ -217,11 +220,12 @@ class Chosen(Struct, frozen=True, tag="workflow.chosen"):
 
 
 class Leased(Struct, frozen=True, tag="workflow.leased"):
-    """A worker has it in hand."""
+    """A worker has it in hand. An attempt that is not over at its `deadline` has failed, whoever has it then."""
 
     call: str
     attempt: int
     worker: str
+    deadline: datetime | None = None
 
 
 class Progressed(Struct, frozen=True, tag="workflow.progressed"):
@@ -245,12 +249,17 @@ class Succeeded(Struct, frozen=True, tag="workflow.succeeded"):
     exchanges: tuple[str, ...] = ()
 
 
+FailureKind = Literal["error", "invalid", "timeout", "unserved", "lost", "circuit_open", "refused"]
+"""`timeout`: not done within the time that it may take; `unserved`: nobody has begun it in time; `lost`: its worker
+gave no sign of life any more."""
+
+
 class Failed(Struct, frozen=True, tag="workflow.failed_attempt"):
     """`retry_at`: another attempt follows then; None: no attempt is left, or none would change anything."""
 
     call: str
     attempt: int
-    kind: Literal["error", "invalid", "timeout", "lost", "circuit_open", "refused"]
+    kind: FailureKind
     reason: str
     retry_at: datetime | None = None
     worker: str = ""
@@ -448,6 +457,8 @@ class Running(Struct, frozen=True, tag="running"):
 
 
 class Ended(Struct, frozen=True, tag="ended"):
+    """`request`: the marks of what it was asked to do (None: not known)."""
+
     definition: str
     version: int
     outcome: Literal["completed", "failed", "cancelled"]
@@ -455,6 +466,7 @@ class Ended(Struct, frozen=True, tag="ended"):
     reason: str = ""
     cost: float = 0.0
     parent: Parent | None = None
+    request: dict[str, str] | None = None
 
 
 Command = Begin | Start | Invoke | Approve | Reject | Cancel | Retry | GiveUp | ChildEnded
@@ -493,9 +505,8 @@ def decide(command: Command, state: State) -> tuple[Event, ...] | Refusal:
             return Refusal("not_resolved", "what is started must be looked up first")
         case Begin(), NotStarted():
             return (_started(command),)
-        case Begin(definition, version, parent=parent), Running() | Ended():
-            same = (definition, version, parent) == (state.definition, state.version, state.parent)
-            return () if same else Refusal("run_exists", "there is a run of this id already")
+        case Begin(), Running() | Ended():
+            return _begun_again(command, state)
         case ChildEnded(), NotStarted() | Ended():
             return ()
         case ChildEnded(), Running():
@@ -532,6 +543,35 @@ def _started(begin: Begin) -> Started:
         begin.grants,
         begin.budget,
         begin.parent,
+    )
+
+
+def _begun_again(begin: Begin, state: Running | Ended) -> tuple[Event, ...] | Refusal:
+    """A sub-workflow is known by the call that asks for it: what it is given of a budget may not be the same again.
+    Anything else is the same where everything is that people may say."""
+    names = ("definition", "version", "parent")
+    others = [name for name in names if getattr(begin, name) != getattr(state, name)]
+    if begin.parent is None and state.parent is None and begin.definition == state.definition:
+        known = _request(state) if isinstance(state, Running) else state.request
+        others += differing(known, _request(begin)) if known is not None else []
+    if not others:
+        return ()
+    return Refusal("run_exists", f"there is a run of this id already, which differs in {', '.join(others)}")
+
+
+def _request(asked: Begin | Running) -> dict[str, str]:
+    """Without what its definition says anyway: of one skill alone there is none, and its step says it."""
+    alone = Step() if asked.definition else next(iter(asked.steps.values()), Step())
+    return marks(
+        skill=alone.skill,
+        version=alone.version,
+        timeout=alone.timeout,
+        retry=alone.retry,
+        park=alone.on_failure == "park" or None,
+        input=None if asked.input == Value() else asked.input,
+        context=asked.context,
+        grants=None if asked.grants == Grants() else asked.grants,
+        budget=asked.budget,
     )
 
 
@@ -573,8 +613,9 @@ def evolve(state: State, event: Event) -> State:
             return state
         case Requested(), Running():
             return _requested(state, event)
-        case Leased(call, _, worker), Running():
-            return _moved(state, call, status="leased", worker=worker)
+        case Leased(call, _, worker, deadline), Running():
+            until = deadline or state.calls[call].deadline
+            return _moved(state, call, status="leased", worker=worker, deadline=until)
         case Succeeded(), Running():
             return _succeeded(state, event)
         case Progressed(), Running():
@@ -753,7 +794,8 @@ def _undone(state: Running, id: str, status: Literal["undone", "waived"]) -> Run
 
 
 def _ended(state: Running, outcome: Literal["completed", "failed", "cancelled"], output: Value, reason: str) -> Ended:
-    return Ended(state.definition, state.version, outcome, output, reason, state.cost, state.parent)
+    request = _request(state) if state.parent is None else None
+    return Ended(state.definition, state.version, outcome, output, reason, state.cost, state.parent, request)
 
 
 workflow: Decider[Command, State, Event] = Decider(

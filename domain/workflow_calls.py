@@ -138,7 +138,7 @@ def reattempt(draft: Draft, id: str) -> None:
     if route.open_until is not None:
         _stand_off(draft, id, route.open_until, policy)
         return
-    deadline = draft.world.now + timedelta(seconds=policy.timeout)
+    deadline = draft.world.now + timedelta(seconds=policy.queue_timeout)
     version = route.specification.version
     draft.say(Reattempted(id, call.attempt, version, deadline, policy, route.routed))
 
@@ -214,7 +214,7 @@ def _ask_skill(draft: Draft, asked: Asked) -> None:
         refuse(draft, asked, "refused", route)
         return
     policy = _policy(route.specification, draft.state.steps[asked.step], undo=asked.undo is not None)
-    deadline = draft.world.now + timedelta(seconds=policy.timeout)
+    deadline = draft.world.now + timedelta(seconds=policy.queue_timeout)
     draft.say(_requested(id, asked, route.specification.version, deadline, policy, route.routed))
     if route.open_until is not None:
         _stand_off(draft, id, route.open_until, policy)
@@ -278,6 +278,7 @@ def _pinned(state: Running, call: Call) -> str | None:
 def _policy(specification: Specification, step: Step, *, undo: bool) -> Policy:
     return Policy(
         specification.timeout if undo or step.timeout is None else step.timeout,
+        _LONG if specification.scaling == "scheduled" else specification.queue_timeout,
         specification.lease,
         specification.retry if undo or step.retry is None else step.retry,
         specification.fallback,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Literal
 
 from msgspec import Struct
 
@@ -13,6 +12,7 @@ from domain.workflow import (
     Call,
     Event,
     Failed,
+    FailureKind,
     Leased,
     Policy,
     Progressed,
@@ -32,9 +32,12 @@ AT_ONCE = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
 class CallLeased(Struct, frozen=True):
+    """It was begun `seconds` ago."""
+
     call: str
     attempt: int
     worker: str
+    seconds: float = 0.0
 
 
 class CallProgressed(Struct, frozen=True):
@@ -59,7 +62,7 @@ class CallSucceeded(Struct, frozen=True):
 class CallFailed(Struct, frozen=True):
     call: str
     attempt: int
-    kind: Literal["error", "invalid", "timeout", "lost", "circuit_open", "refused"]
+    kind: FailureKind
     reason: str
     retryable: bool = True
     worker: str = ""
@@ -79,10 +82,8 @@ def take(run: str, state: State, said: Said, world: World) -> tuple[Event, ...]:
     if not isinstance(state, Running):
         return ()
     match said:
-        case CallLeased(id, attempt, worker):
-            call = _in_hand(state, id, attempt)
-            known = call is None or (call.status == "leased" and call.worker == worker)
-            return () if known else (Leased(id, attempt, worker),)
+        case CallLeased():
+            return _leased(state, said, world.now)
         case CallProgressed(id, attempt, fraction, note):
             return (Progressed(id, attempt, fraction, note),) if _in_hand(state, id, attempt) is not None else ()
         case CallSucceeded():
@@ -123,6 +124,15 @@ def _in_hand(state: Running, id: str, attempt: int) -> Call | None:
     """The call, if this is the attempt that is waited for."""
     call = state.calls.get(id)
     return call if call is not None and call.status in {"requested", "leased"} and call.attempt == attempt else None
+
+
+def _leased(state: Running, said: CallLeased, now: datetime) -> tuple[Event, ...]:
+    """Its time begins when it is begun first: what is taken over from a worker that is gone has what is left."""
+    call = _in_hand(state, said.call, said.attempt)
+    if call is None or (call.status == "leased" and call.worker == said.worker):
+        return ()
+    first = now + timedelta(seconds=call.policy.timeout - said.seconds)
+    return (Leased(said.call, said.attempt, said.worker, call.deadline if call.status == "leased" else first),)
 
 
 def _succeeded(state: Running, said: CallSucceeded) -> tuple[Event, ...]:
@@ -181,8 +191,12 @@ def _call_due(draft: Draft, id: str) -> None:
         reattempt(draft, id)
         return
     retry_at = _retry_at(draft, id, call)
-    reason = f"no result after {call.policy.timeout:g} s"
-    draft.say(Failed(id, call.attempt, "timeout", reason, retry_at, call.worker))
+    if call.status == "requested" and call.kind == "skill":
+        reason = f"nobody has begun it within {call.policy.queue_timeout:g} s"
+        draft.say(Failed(id, call.attempt, "unserved", reason, retry_at))
+    else:
+        reason = f"no result after {call.policy.timeout:g} s"
+        draft.say(Failed(id, call.attempt, "timeout", reason, retry_at, call.worker))
     if retry_at is None:
         give_way(draft, id)
 

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from domain import workflow
-from domain.workflow import Routed, Value
+from domain.workflow import FailureKind, Routed, Value
 from eventstore.envelope import Recorded
 from projections.projection import Table
 from projections.rows import row_of
@@ -21,9 +21,6 @@ LARGEST_SHOWN: Final = 4 * 1024
 
 CallStatus = Literal["requested", "leased", "retrying", "parked", "succeeded", "failed", "cancelled", "waived"]
 """`parked` is a dead letter; `waived`: what it should have undone is answered for by a person."""
-
-FailureKind = Literal["error", "invalid", "timeout", "lost", "circuit_open", "refused"]
-"""`timeout`: not done by its deadline; `lost`: its worker gave no sign of life any more."""
 
 
 class Invocation(Struct, frozen=True, kw_only=True):

@@ -29,6 +29,7 @@ from sagacity.role_settings import ProviderAccess, RoleSettings
 from sagacity.settings import Settings
 from sagas.targets.process import ProcessTarget
 from sagas.targets.splitter.haproxy_binary import BINARY
+from skills.streams import create_skill_streams
 
 
 class NotInitialised(Exception):
@@ -61,10 +62,8 @@ async def running_platform(settings: Settings, tell: Tell) -> AsyncGenerator[Run
         async with AsyncExitStack() as last, Supervisor(directory, tell) as supervisor, AsyncExitStack() as first:
             # Given back when our sagas have stopped; on a server of our own, while that can still be told.
             claims = last if settings.nats_url else first
-            running = await _start(settings, directory, supervisor, claims)
-            _publish(running)
             try:
-                yield running
+                yield await _start(settings, directory, supervisor, claims)
             finally:
                 for name in ("url", "nats_url", "database_url"):
                     (directory.run / name).unlink(missing_ok=True)
@@ -104,9 +103,10 @@ async def _start(
         data=str(directory.path),
         skill_paths=tuple(str(path.expanduser().absolute()) for path in settings.skill_paths),
     )
-    await supervisor.start(_roles(roles, directory))
     url = f"http://{'127.0.0.1' if settings.host in ('0.0.0.0', '::') else settings.host}:{port}"
-    return RunningPlatform(url if "api" in settings.role else "", nats_url, database_url, directory)
+    running = RunningPlatform(url if "api" in settings.role else "", nats_url, database_url, directory)
+    await supervisor.start(_roles(roles, running))
+    return running
 
 
 def _provider(settings: Settings) -> ProviderAccess | None:
@@ -137,7 +137,8 @@ async def _own_postgres(directory: DataDirectory, supervisor: Supervisor) -> str
 
 
 async def _ensure_log(settings: Settings, directory: DataDirectory, url: str) -> None:
-    """Our own empty server gets its streams once; a log that should be there and is not is never replaced."""
+    """Our own empty server gets its streams once; a log that should be there and is not is never replaced, what is
+    between platform and workers is."""
     connection = await connect_to(url, waits=False, allow_reconnect=False, connect_timeout=3)
     try:
         server = connection.connected_server_version
@@ -150,6 +151,9 @@ async def _ensure_log(settings: Settings, directory: DataDirectory, url: str) ->
             await check_log(connection)
         except LogMissing as error:
             raise NotInitialised(str(error)) from error
+        if settings.nats_url is None:
+            # Directories of before 2026-11-22 had one of them in memory: it was gone with its server.
+            await create_skill_streams(connection)
     finally:
         await connection.close()
 
@@ -169,12 +173,14 @@ def _process_host(directory: DataDirectory, settings: Settings) -> Service:
     return Service("process-host", command, ready, environment, grace=30.0, probe=Probe(ready))
 
 
-def _roles(roles: RoleSettings, directory: DataDirectory) -> Service:
-    ready_file, settings_file = Path(roles.ready_file), directory.run / "roles.json"
+def _roles(roles: RoleSettings, running: RunningPlatform) -> Service:
+    ready_file, settings_file = Path(roles.ready_file), running.directory.run / "roles.json"
 
     def prepare() -> None:
         ready_file.unlink(missing_ok=True)
         _write_secret(settings_file, msgspec.json.encode(roles))
+        # Before anybody is told that it is well: who asks for it here is not to be led to another platform.
+        _publish(running)
 
     async def ready() -> bool:
         return ready_file.exists() and ("api" not in roles.roles or await _answers(roles, "startup", timeout=2.0))
@@ -203,6 +209,9 @@ def _publish(running: RunningPlatform) -> None:
 
 
 def _write_secret(file: Path, content: bytes) -> None:
-    """For this user's eyes only; on a command line everybody could read it."""
-    file.touch(mode=0o600)
-    file.write_bytes(content)
+    """For this user's eyes only; on a command line everybody could read it. Whole, or not yet there."""
+    part = file.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    part.touch(mode=0o600)
+    part.write_bytes(content)
+    part.replace(file)

@@ -9,7 +9,8 @@ from models.serve.predictions import Predictions
 from sagacity.builtin_skills import builtin_skills
 from sagacity.role_settings import ProviderAccess
 from sagacity.wiring import Core
-from sagacity.workflow_work import register_skills, workflow_engine
+from sagacity.workflow_work import engine_name, register_skills, workflow_engine
+from skills.offering import Offering
 from skills.skill import Places
 
 
@@ -20,11 +21,12 @@ async def run_workflows(
     are closed in the end."""
     async with builtin_skills(core, predictions, access) as skills:
         await register_skills(core, skills)
-        engine = workflow_engine(core, skills, places=places)
+        offering = Offering(skills, engine_name())
+        engine = workflow_engine(core, skills, places=places, offering=offering)
 
         async def announce() -> None:
             await engine.ready()
             listening.set()
-            await asyncio.Event().wait()
+            await offering.announce(core.connection)
 
         await first_to_end(engine.run(), announce())

@@ -20,7 +20,13 @@ from sagas.workflows.means import ACTOR, WORKERS, Means, Origin, Tell
 from sagas.workflows.queue import Queue
 from sagas.workflows.values import Values
 from skills.executing import Executor
+from skills.offering import Offering
 from skills.skill import Places, Skill
+
+
+def engine_name() -> str:
+    """As a worker."""
+    return f"{WORKERS}{new_id()}"
 
 
 def workflow_engine(
@@ -29,10 +35,13 @@ def workflow_engine(
     *,
     ack_wait: float = ACK_WAIT,
     places: Places | None = None,
+    offering: Offering | None = None,
 ) -> WorkflowEngine:
-    """`skills` are done in this process, within `places` (None: no bounds), all others by workers."""
-    blobs, worker = Blobs(core.connection), f"{WORKERS}{new_id()}"
+    """`skills` are done in this process, within `places` (None: no bounds), all others by workers. `offering`: what is
+    told of these skills, counts them."""
+    blobs, worker = Blobs(core.connection), offering.worker if offering else engine_name()
     executor = Executor(blobs, worker=worker, places=places)
+    local = Local(executor.run, places=places)
     means = Means(
         core.store,
         core.aggregates,
@@ -40,7 +49,7 @@ def workflow_engine(
         Known(core.store, core.aggregates),
         Queue(core.connection),
         teller(core),
-        Local(executor.run, places=places),
+        offering.counted(local) if offering else local,
         worker,
         {(each.name, each.specification.version): each for each in skills},
     )

@@ -50,6 +50,12 @@ async def called_here(skill: Skill[Any, Any], given: bytes, context: Context) ->
         return undone(error, context)
 
 
+def given_by(skill: Skill[Any, Any], output: bytes) -> Any:
+    """What its JSON stands for. Raises msgspec.DecodeError where that is not what the skill says that it gives."""
+    msgspec.json.decode(output, type=skill.gives)
+    return msgspec.json.decode(output)
+
+
 def undone(error: BaseException, context: Context) -> Undone:
     costs = tuple(context.costs)
     match error:

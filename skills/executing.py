@@ -16,7 +16,7 @@ from domain.skill import Isolation
 from domain.workflow import LARGEST_INLINE, Value
 from eventstore.blobs import BlobMissing, Blobs, BlobTooLarge
 from eventstore.envelope import now
-from skills.calling import called, called_here
+from skills.calling import called, called_here, given_by
 from skills.isolation.confining import unenforced
 from skills.isolation.exchange import BOUNDS, Answer, Bounds, Call, Done, Told, Undone
 from skills.isolation.processes import Pool, isolated
@@ -61,16 +61,16 @@ class Executor:
         self._places = places
 
     async def run(self, skill: Skill[Any, Any], call: Work, progress: Progress | None = None) -> Result:
-        """Until its deadline. `progress` is called in this thread. Raises LogUnavailable when input or output belong in
-        the object store and that is away."""
+        """For as long as it may take. `progress` is called in this thread. Raises LogUnavailable when input or output
+        belong in the object store and that is away."""
         began = time.monotonic()
-        limit = asyncio.timeout((call.system.deadline - now()).total_seconds())
+        limit = asyncio.timeout(call.timeout)
         try:
             async with limit:
-                answer = await self._answer(skill, call, _passed_on(progress))
+                answer = await self._answer(skill, call.begun(now()), _passed_on(progress))
         except TimeoutError:
-            reason = "it was not done by its deadline" if limit.expired() else "TimeoutError"
-            answer = Undone(reason)
+            reason = f"no result after {call.timeout:g} s" if limit.expired() else "TimeoutError"
+            answer = Undone(reason, late=limit.expired())
         except OSError as error:
             answer = Undone(f"no process was started for it: {error}")
         return await self._result(skill, answer, time.monotonic() - began)
@@ -110,8 +110,8 @@ class Executor:
         """`cost` is what it reports itself; what its specification says is added by whoever asked."""
         cost = sum(answer.costs)
         match answer:
-            case Undone(reason, retryable, invalid):
-                return Failed(reason[:_LONGEST], retryable, invalid, self._worker, seconds, cost)
+            case Undone(reason, retryable, invalid, late=late):
+                return Failed(reason[:_LONGEST], retryable, invalid, self._worker, seconds, cost, late)
             case Done(output, _, exchanges):
                 try:
                     value = await self._value(skill, output)
@@ -122,10 +122,10 @@ class Executor:
 
     async def _value(self, skill: Skill[Any, Any], output: bytes) -> Value:
         """Raises DecodeError, BlobTooLarge, LogUnavailable."""
-        msgspec.json.decode(output, type=skill.gives)
+        given = given_by(skill, output)
         if len(output) > LARGEST_INLINE:
             return Value(hash=await self._blobs.put(output), size=len(output))
-        return Value(inline=msgspec.json.decode(output))
+        return Value(inline=given)
 
 
 def _call(skill: Skill[Any, Any], call: Work, given: bytes, places: Places | None) -> Call:

@@ -5,14 +5,16 @@ report.<call>.<attempt>.result               what came of it, at most one: the s
 report.<call>.<attempt>.leased-<delivery>    a worker has it in hand
 report.<call>.<attempt>.progress-<number>    how far it is
 heartbeat.<skill>.<version>.<worker>         the worker is there
+heartbeat._.<worker>                         the same of a worker with several skills: an array of heartbeats
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from domain.skill import Isolation
 from domain.workflow import Value
@@ -30,7 +32,8 @@ REPORTS_KEPT: Final = 7 * 86_400.0
 
 class Work(Struct, frozen=True, omit_defaults=True):
     """A call to be made. `lease`: seconds within which the worker gives a sign of life (the acknowledgement "in
-    progress" of JetStream)."""
+    progress" of JetStream); `timeout`: seconds that it may take from when it is begun. On its way it must be begun by
+    the `deadline` of its system context; whoever begins it tells the skill when it must be over."""
 
     call: str
     attempt: int
@@ -42,6 +45,11 @@ class Work(Struct, frozen=True, omit_defaults=True):
     system: System
     security: Security
     isolation: Isolation | None = None
+    timeout: float = 60.0
+
+    def begun(self, at: datetime) -> Work:
+        """As the skill is to be told of it."""
+        return replace(self, system=replace(self.system, deadline=at + timedelta(seconds=self.timeout)))
 
 
 class Leased(Struct, frozen=True, tag="leased", tag_field="kind"):
@@ -63,7 +71,8 @@ class Succeeded(Struct, frozen=True, tag="succeeded", tag_field="kind"):
 
 
 class Failed(Struct, frozen=True, tag="failed", tag_field="kind"):
-    """`invalid`: the input is not what the skill takes; no other attempt is made then."""
+    """`invalid`: the input is not what the skill takes; no other attempt is made then. `late`: it took longer than it
+    may."""
 
     reason: Annotated[str, Meta(max_length=4_000)]
     retryable: bool = True
@@ -71,6 +80,7 @@ class Failed(Struct, frozen=True, tag="failed", tag_field="kind"):
     worker: Annotated[str, Meta(max_length=200)] = ""
     seconds: Annotated[float, Meta(ge=0)] = 0.0
     cost: Annotated[float, Meta(ge=0)] = 0.0
+    late: bool = False
 
 
 Result = Succeeded | Failed
@@ -100,3 +110,8 @@ def report_subject(call: str, attempt: int, what: str = "result") -> str:
 
 def heartbeat_subject(beat: Heartbeat) -> str:
     return f"heartbeat.{beat.skill}.{beat.version}.{beat.worker}"
+
+
+def joint_subject(worker: str) -> str:
+    """No skill is called so: names begin with a letter or a digit."""
+    return f"heartbeat._.{worker}"

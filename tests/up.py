@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
@@ -9,6 +10,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from sagacity.embedded.directory import DataDirectory, free_port
+from sagacity.embedded.nats_server import nats_service
 
 
 class Up:
@@ -25,11 +29,11 @@ class Up:
     def wait(self, timeout: float = 60.0) -> Up:
         """Until it is ready. Raises AssertionError with what it said."""
         deadline = time.monotonic() + timeout
-        while not (self.home / "run" / "url").exists():
+        ready = [self.home / "run" / name for name in ("url", "roles.ready")]  # the second is written anew after it
+        while not all(file.exists() for file in ready):
             assert self.process.poll() is None, self.process.communicate()
             assert time.monotonic() < deadline, "not ready in time"
             time.sleep(0.05)
-        time.sleep(0.05)
         self.url = (self.home / "run" / "url").read_text()
         return self
 
@@ -50,3 +54,18 @@ def running_platform(home: Path, *flags: str) -> Iterator[Up]:
         yield up.wait()
     finally:
         up.stop()
+
+
+@contextmanager
+def its_nats_server(home: Path) -> Iterator[str]:
+    """Of it alone: the URL, with the password that the log is written with."""
+    directory = DataDirectory(home)
+    directory.run.mkdir()
+    service, url = nats_service(directory, free_port(), None)
+    server = subprocess.Popen(service.command, stderr=subprocess.DEVNULL)
+    try:
+        assert asyncio.run(service.ready())
+        yield url
+    finally:
+        server.terminate()
+        server.wait()

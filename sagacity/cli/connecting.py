@@ -44,6 +44,10 @@ class Problem(UserError):
         self.body = body
 
 
+class Unreachable(UserError):
+    """Nothing answers, or not in time, or not to the end."""
+
+
 def api_options(command: Callable[..., Any], *, data: str = "--data") -> Callable[..., Any]:
     """--url, --data (or what `data` calls it) and --actor, given to the command as `target`."""
 
@@ -116,14 +120,17 @@ async def open_api(place: ApiPlace, *, timeout: float = 40.0) -> AsyncGenerator[
 
 
 def url_of(place: ApiPlace, environ: Mapping[str, str]) -> str:
-    """--url, --data, SAGACITY_URL, SAGACITY_DATA, the platform of this directory, the default: the first one given."""
+    """--url, --data, SAGACITY_URL, SAGACITY_DATA, the platform of this directory, the default: the first one given.
+    Raises UserError where a directory was named whose platform does not run: another one is not what was meant."""
     if place.url is not None:
         return _checked(place.url, "--url")
     if place.data is not None:
-        return _url_in(Path(place.data), must_run=True) or ""
+        return _named(Path(place.data))
     if "SAGACITY_URL" in environ:
         return _checked(environ["SAGACITY_URL"], "SAGACITY_URL")
-    return _url_in(Path(environ.get("SAGACITY_DATA", ".sagacity")), must_run=False) or _DEFAULT_URL
+    if "SAGACITY_DATA" in environ:
+        return _named(Path(environ["SAGACITY_DATA"]))
+    return _url_in(Path(".sagacity")) or _DEFAULT_URL
 
 
 def actor_of(place: ApiPlace, environ: Mapping[str, str]) -> str:
@@ -150,24 +157,32 @@ def problem_of(url: str, answer: httpx.Response) -> UserError:
     return Problem(answer.status_code, body)  # pyright: ignore[reportUnknownArgumentType]
 
 
-def unreachable(url: str, error: httpx.HTTPError) -> UserError:
+def unreachable(url: str, error: httpx.HTTPError) -> Unreachable:
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
-        return UserError(f"nothing answers at {url}: start the platform with `sagacity up`, or name another with --url")
+        return Unreachable(
+            f"nothing answers at {url}: start the platform with `sagacity up`, or name another with --url"
+        )
     if isinstance(error, httpx.TimeoutException):
-        return UserError(f"{url} did not answer in time")
-    return UserError(f"the connection to {url} failed: {error or type(error).__name__}")
+        return Unreachable(f"{url} did not answer in time")
+    return Unreachable(f"the connection to {url} failed: {error or type(error).__name__}")
 
 
-def _url_in(data: Path, *, must_run: bool) -> str | None:
-    try:
-        url = (data / "run" / "url").read_text().strip()
-    except OSError as error:
-        if must_run:
-            raise UserError(f"no platform runs in {data}: start it with `sagacity up --data {data}`") from error
-        return None
-    if not url and must_run:
+def _named(data: Path) -> str:
+    """Raises UserError."""
+    url = _url_in(data)
+    if url is None:
+        raise UserError(f"no platform runs in {data}: start it with `sagacity up --data {data}`")
+    if not url:
         raise UserError(f"the platform in {data} runs without its api role: name the one that has it with --url")
-    return url or None
+    return url
+
+
+def _url_in(data: Path) -> str | None:
+    """Empty without the api role, None where no platform runs."""
+    try:
+        return (data / "run" / "url").read_text().strip()
+    except OSError:
+        return None
 
 
 def _checked(url: str, where: str) -> str:

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any, Final, Literal
+from collections.abc import Sequence
+from typing import Literal
 
-import click
-import msgspec
-
-from api.links import path_of
 from domain import record
 from domain.record import Known, Unknown
-from sagacity.cli.connecting import Api, ApiPlace, Problem, open_api
-from sagacity.cli.output import Advance, console, progress
+from sagacity.cli.connecting import ApiPlace, open_api
+from sagacity.cli.following import LOOK, Following
+from sagacity.cli.output import Advance, progress
 from sagacity.cli.record_lines import event_of, record_line
-
-LOOK: Final = 0.3
-"""Seconds between two looks."""
-
-_PASSING: Final = (502, 503, 504)
-_PAGE: Final = 500
 
 End = Literal["completed", "scored", "chased", "expired", "parked", "dismissed"]
 
@@ -31,16 +21,23 @@ async def follow_and_tell(target: ApiPlace, ids: Sequence[str], as_json: bool, *
     there is no such record."""
     async with open_api(target) as api:
         with progress() as advance:
-            following = [_Following(api, id, as_json, name=len(ids) > 1) for id in ids]
+            names = [f"{id}  " if len(ids) > 1 else "" for id in ids]
+            following = [
+                Following(api, record.record, id, event_of, record_line, as_json=as_json, name=name)
+                for id, name in zip(ids, names, strict=True)
+            ]
             return await _followed(following, advance, answers=answers)
 
 
-async def _followed(following: Sequence[_Following], advance: Advance, *, answers: bool) -> list[End]:
+async def _followed(
+    following: Sequence[Following[record.State, record.Event]], advance: Advance, *, answers: bool
+) -> list[End]:
     ended: dict[int, End] = {}
     while True:
         for number, each in enumerate(following):
             if number not in ended:
-                end = await each.look()
+                await each.look()
+                end = _end(each.state)
                 if end is not None and (end != "chased" or not answers):
                     ended[number] = end
         if len(following) > 1:
@@ -48,46 +45,6 @@ async def _followed(following: Sequence[_Following], advance: Advance, *, answer
         if len(ended) == len(following):
             return [ended[number] for number in sorted(ended)]
         await asyncio.sleep(LOOK)
-
-
-class _Following:
-    def __init__(self, api: Api, id: str, as_json: bool, *, name: bool) -> None:
-        self._api = api
-        self._id = id
-        self._as_json = as_json
-        self._name = f"{id}  " if name else ""
-        self._version = 0
-        self._state: record.State = Unknown()
-        self._console = console()
-
-    async def look(self) -> End | None:
-        """Tell what is new; where it has come to. A platform that is away for a moment is waited for."""
-        try:
-            while documents := await self._further():
-                for document in documents:
-                    self._tell(document)
-                if len(documents) < _PAGE:
-                    break
-        except Problem as problem:
-            if problem.status not in _PASSING or not self._version:
-                raise
-            return None
-        return _end(self._state)
-
-    async def _further(self) -> list[Mapping[str, Any]]:
-        path = f"{path_of('record', self._id)}/events"
-        return (await self._api.get(path, after=self._version, limit=_PAGE))["items"]
-
-    def _tell(self, document: Mapping[str, Any]) -> None:
-        self._version = document["streamversion"]
-        event = event_of(document)
-        if event is not None:
-            self._state = record.evolve(self._state, event)
-        if self._as_json:
-            click.echo(msgspec.json.encode(document))
-        elif event is not None and (line := record_line(event)):
-            time = datetime.fromisoformat(document["time"])
-            self._console.print(f"{time:%Y-%m-%d %H:%M:%S}  {self._name}{line}")
 
 
 def _end(state: record.State) -> End | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import Awaitable, Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -15,8 +16,12 @@ from sagacity.cli import UserError
 
 if TYPE_CHECKING:
     from domain.skill import Isolation
+    from eventstore.connection import Connection
     from skills.skill import Skill
     from skills.worker import Worker
+
+_PATIENCE: Final = 5.0
+_WHERE: Final = "of `sagacity up` on this machine it is in DIR/run/nats_url, or take --data DIR"
 
 
 @click.command()
@@ -144,20 +149,11 @@ async def _described(modules: tuple[str, ...], may: Isolation) -> tuple[Skill[An
 
 
 async def _serve(one: Worker, url: str, registered_by: str | None) -> None:
-    from eventstore.connection import connect_to
     from eventstore.tasks import end_tasks
     from sagacity.cli.stopping import until_stopped
-    from skills.registering import NotRegistered, register
 
     async def work(stop: asyncio.Event) -> None:
-        if registered_by is not None:
-            connection = await connect_to(url, name="sagacity-cli", patience=5.0, waits=False)
-            try:
-                await register(connection, one.skills, actor=registered_by)
-            except NotRegistered as error:
-                raise UserError(str(error)) from error
-            finally:
-                await connection.close()
+        await _introduced(one, url, registered_by)
         announcing = asyncio.create_task(_announce(one))
         try:
             await one.run(stop)
@@ -165,6 +161,36 @@ async def _serve(one: Worker, url: str, registered_by: str | None) -> None:
             await end_tasks(announcing)
 
     await until_stopped(work)
+
+
+async def _introduced(one: Worker, url: str, registered_by: str | None) -> None:
+    """Raises UserError for a server that does not let it work, and with every skill that the platform refuses."""
+    from eventstore.connection import connect_to
+    from skills.registering import NotRegistered, register
+
+    connection = await connect_to(url, name="sagacity-cli", patience=5.0, waits=False)
+    try:
+        await _check_rights(connection)
+        if registered_by is not None:
+            await register(connection, one.skills, actor=registered_by)
+    except NotRegistered as error:
+        raise UserError(str(error)) from error
+    finally:
+        await connection.close()
+
+
+async def _check_rights(connection: Connection) -> None:
+    """A server passes over what one may not do, and says so beside it: an answer would be waited for in vain."""
+    inbox = connection.new_inbox()
+    answers = await connection.subscribe(inbox)  # pyright: ignore[reportUnknownMemberType]
+    await connection.publish("$JS.API.INFO", reply=inbox)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE):
+            while not answers.pending_msgs:
+                if "permissions" in (refusal := str(connection.last_error)):
+                    raise UserError(f"{refusal}: a worker needs the URL with user and password; {_WHERE}")
+                await asyncio.sleep(0.02)
+    await answers.unsubscribe()
 
 
 async def _announce(one: Worker) -> None:

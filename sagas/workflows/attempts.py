@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Final, NamedTuple
 
 from domain import workflow
@@ -30,11 +31,8 @@ _REASON: Final = 1_000
 
 
 class _Attempt(NamedTuple):
-    """`told`: what is going to say that it is in hand."""
-
     number: int
     task: asyncio.Task[None]
-    told: asyncio.TimerHandle
 
 
 class Attempts:
@@ -56,10 +54,8 @@ class Attempts:
     def start(self, id: str, call: Call, state: Running, origin: Origin) -> None:
         self._end(id)
         loop = asyncio.get_running_loop()
-        lease = CallLeased(id, call.attempt, self._means.worker)
-        told = loop.call_later(_TOLD_AFTER, self._give, lease)
-        task = loop.create_task(self._make(work_of(self._run, id, call, state, origin), told))
-        self._held[id] = _Attempt(call.attempt, task, told)
+        work = work_of(self._run, id, call, state, origin)
+        self._held[id] = _Attempt(call.attempt, loop.create_task(self._make(work)))
 
     def taken(self, id: str, attempt: int) -> None:
         """Its result is on the record, or counts no more."""
@@ -84,24 +80,25 @@ class Attempts:
         held = self._held.pop(id, None)
         if held is not None:
             held.task.cancel()
-            held.told.cancel()
 
-    async def _make(self, work: Work, told: asyncio.TimerHandle) -> None:
+    async def _make(self, work: Work) -> None:
+        lease = _Lease(work, self._means.worker, self._give)
         try:
-            result = await self._made(work)
+            result = await self._made(work, lease)
         except Exception as error:
             log.exception("the call %s could not be made", work.call)
             result = Failed(f"{type(error).__name__}: {error}"[:_REASON])
-        told.cancel()
+        finally:
+            lease.drop()
         self._give(said_of(work.call, work.attempt, result, self._means.worker))
 
-    async def _made(self, work: Work) -> Result:
+    async def _made(self, work: Work, lease: _Lease) -> Result:
         """However long the object store is away: the attempt has a deadline."""
         skill = self._means.local[work.skill, work.version]
         progress = _Progress(work.call, work.attempt, self._give)
         while True:
             try:
-                return await self._means.perform(skill, work, progress)
+                return await self._means.perform(skill, work, progress, lease.begun)
             except LogUnavailable:
                 await asyncio.sleep(_PAUSE)
 
@@ -112,7 +109,7 @@ def said_of(id: str, attempt: int, result: Result, worker: str = "") -> CallSucc
             who = result.worker or worker
             return CallSucceeded(id, attempt, result.output, who, result.seconds, result.cost, result.exchanges)
         case Failed():
-            kind = "invalid" if result.invalid else "error"
+            kind = "invalid" if result.invalid else "timeout" if result.late else "error"
             who = result.worker or worker
             return CallFailed(
                 id,
@@ -127,7 +124,8 @@ def said_of(id: str, attempt: int, result: Result, worker: str = "") -> CallSucc
 
 
 def work_of(run: str, id: str, call: Call, state: Running, origin: Origin) -> Work:
-    """A call, with what it is told of those for whom it is made, of itself, and of what it may do."""
+    """A call, with what it is told of those for whom it is made, of itself, and of what it may do: nothing that it
+    could change for others."""
     grants = state.grants
     return Work(
         id,
@@ -136,11 +134,30 @@ def work_of(run: str, id: str, call: Call, state: Running, origin: Origin) -> Wo
         call.version,
         call.input,
         call.policy.lease,
-        User(state.context),
+        User(deepcopy(state.context)),
         System(run, id, call.step, call.attempt, call.deadline, origin.correlation_id, origin.traceparent, call.item),
         Security(origin.actor, origin.tenant, grants.skills, grants.network, grants.read, grants.write),
         call.policy.isolation,
+        call.policy.timeout,
     )
+
+
+class _Lease:
+    """Tells that an attempt is in hand, if it is not over soon after it was begun."""
+
+    def __init__(self, work: Work, worker: str, give: Callable[[Said], None]) -> None:
+        self._after = min(_TOLD_AFTER, work.timeout / 2)
+        self._lease = CallLeased(work.call, work.attempt, worker, self._after)
+        self._give = give
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begun(self) -> None:
+        self.drop()
+        self._timer = asyncio.get_running_loop().call_later(self._after, self._give, self._lease)
+
+    def drop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 class _Progress:

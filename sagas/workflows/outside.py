@@ -181,7 +181,7 @@ def _is_pointless(event: workflow.CallCancelled | workflow.Failed | workflow.Suc
         case workflow.CallCancelled():
             return True
         case workflow.Failed(kind=kind):
-            return kind == "timeout" and call.status == "requested"
+            return kind == "unserved"
         case workflow.Succeeded(attempt=attempt):
             return attempt < call.attempt
 

@@ -69,6 +69,7 @@ class Undone(Struct, frozen=True, tag="undone"):
     retryable: bool = True
     invalid: bool = False
     costs: tuple[Annotated[float, Meta(ge=0)], ...] = ()
+    late: bool = False
 
 
 Answer = Done | Undone

@@ -11,6 +11,15 @@ export class SkillFailed extends Error {
   }
 }
 
+// Of URLs, also separated by commas: the client itself does not read what they say before the @.
+export function accessTo(servers) {
+  const urls = [servers].flat().flatMap((each) => each.split(",")).map((each) => each.trim());
+  const said = urls.map((url) => url.match(/^(?:[a-z]+:\/\/)?(.*)@/)?.[1]).find(Boolean) ?? "";
+  const [user, ...pass] = said.split(":").map(decodeURIComponent);
+  const known = pass.length ? { user, pass: pass.join(":") } : user ? { token: user } : {};
+  return { servers: urls.map((url) => url.replace(/^([a-z]+:\/\/)?.*@/, "$1")), ...known };
+}
+
 // `pass` gets a number and what was told last: at most once a second, and what is left at the `end`.
 export function progressTo(pass) {
   let latest = null, number = 0, passed = 0;

@@ -2,10 +2,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
-import { openValues, progressTo } from "./skill.mjs";
+import { accessTo, openValues, progressTo } from "./skill.mjs";
 
 export async function work({ servers, skill, version = "1", worker, lease = 30, run }) {
-  const nc = await connect({ servers, maxReconnectAttempts: -1 });
+  const nc = await connect({ ...accessTo(servers), maxReconnectAttempts: -1 });
   const js = jetstream(nc), jsm = await jetstreamManager(nc), values = await openValues(nc);
   const beat = { skill, version, worker, started: new Date().toISOString(), running: 0, done: 0, failed: 0 };
   const say = (subject, what) => nc.publish(subject, JSON.stringify(what));
@@ -15,14 +15,14 @@ export async function work({ servers, skill, version = "1", worker, lease = 30, 
     if (call.isolation) return failure("this worker cannot isolate it", { retryable: false });
     if (Date.parse(call.system.deadline) <= Date.now()) return failure("its deadline was over before it was begun");
     beat.running++, say(`${report}.leased-${delivery}`, { kind: "leased", worker, delivery });
-    const { user, system, security } = call, began = performance.now();
+    const { user, security, timeout = 60 } = call, began = Date.now();
+    const system = { ...call.system, deadline: new Date(began + timeout * 1000).toISOString() };
     const { progress, end } = progressTo((n, told) => say(`${report}.progress-${delivery * 100_000 + n}`, told));
     const result = await values.read(call.input)
       .then((input) => run(input, { user, system, security, progress }))
       .then(async (output) => ({ kind: "succeeded", output: await values.written(output), worker }))
       .catch(({ message, retryable, invalid }) => failure(`${message}`.slice(0, 4000), { retryable, invalid }));
-    beat.running--, end();
-    return { ...result, seconds: (performance.now() - began) / 1000 };
+    return beat.running--, end(), { ...result, seconds: (Date.now() - began) / 1000 };
   }
 
   async function record(subject, result) {
@@ -47,8 +47,8 @@ export async function work({ servers, skill, version = "1", worker, lease = 30, 
   const name = `skill-${skill}=${version}`, filter_subject = `work.${skill}.${version}`;
   const shared = { durable_name: name, filter_subject, ack_policy: "explicit", ack_wait: lease * 1e9, max_deliver: -1 };
   await jsm.consumers.info("WORK", name).catch(() => jsm.consumers.add("WORK", shared));
-  const queue = await js.consumers.get("WORK", name);
-  const there = () => say(`heartbeat.${skill}.${version}.${worker}`, beat);
+  const queue = await js.consumers.get("WORK", name), heartbeat = `heartbeat.${skill}.${version}.${worker}`;
+  const there = () => say(heartbeat, beat);
   there(), setInterval(there, 5000);
   for (;;) {
     const message = await queue.next({ expires: 5000 }).catch(() => sleep(500));

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from eventstore.envelope import now as moment
-from skills.protocol import GONE, Heartbeat, heartbeat_subject
+from skills.protocol import GONE, Heartbeat, heartbeat_subject, joint_subject
 from skills.streams import create_skill_streams
 from tests.api.calls import client_of, fresh, now
 from tests.api.conftest import serving_api
@@ -103,12 +103,15 @@ async def test_workers_are_known_by_their_heartbeats(api, client):
         beat = Heartbeat(id, version, worker, moment(), running, details={"language": "python"})
         await jetstream.publish(heartbeat_subject(beat), api_json(beat))
     await jetstream.publish(f"heartbeat.{id}.1.odd", b"not a heartbeat")
+    several = [Heartbeat(name, "1", "c", moment(), 2) for name in (id, f"{id}-2")]
+    await jetstream.publish(joint_subject("c"), api_json(several))
     found = await get(api, client, f"/skills/{id}/workers")
     assert [(each["version"], each["worker"], each["running"]) for each in found["items"]] == [
         ("1", "a", 3),
+        ("1", "c", 2),
         ("2", "b", 0),
     ]
-    assert found["alive"] == 2
+    assert found["alive"] == 3
     assert all(0 <= each["seconds"] < GONE for each in found["items"])
 
 

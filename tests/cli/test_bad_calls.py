@@ -65,6 +65,17 @@ def test_a_bad_call_is_one_line(sagacity: Sagacity, arguments: list[str], says: 
     assert says in called.errors
 
 
+@pytest.mark.parametrize("arguments", [["status"], ["command", "organization.register"], ["workflows", "list"]])
+def test_a_directory_that_was_named_is_never_taken_for_another_platform(
+    sagacity: Sagacity, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    """Nor for the one at the default address, whosever that is."""
+    monkeypatch.setenv("SAGACITY_DATA", "mine")
+    called = sagacity(*arguments)
+    assert (called.status, called.errors.count("\n")) == (2, 1)
+    assert "no platform runs in mine: start it with `sagacity up --data mine`" in called.errors
+
+
 def test_a_server_that_is_not_there_is_named_without_its_password(sagacity: Sagacity) -> None:
     called = sagacity("verify", "--nats", "nats://ann:secret@127.0.0.1:9")
     assert called.status == 2

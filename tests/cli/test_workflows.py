@@ -222,6 +222,25 @@ def test_a_run_is_followed_to_its_end(run: Run) -> None:
     ]
 
 
+def test_following_goes_on_where_it_stood_when_the_platform_was_started_again(run: Run, platform: Platform) -> None:
+    id = fresh("r")
+    run.tell(id, started(), requested(id, 1, "plan", "planner"))
+
+    def start_again() -> None:
+        platform.stop()
+        time.sleep(0.5)  # some looks find nobody
+        platform.start()
+        run.tell(id, failed(id, 1), workflow.RunFailed("no"))
+
+    telling = later(start_again)
+    followed = run("workflows", "follow", id)
+    telling.join()
+    assert (followed.status, followed.errors) == (1, "")
+    assert [line[21:].split(":")[0] for line in followed.text.splitlines()] == [
+        *("started", "plan", f"{id}-1, attempt 1", "failed")
+    ]
+
+
 def test_following_ends_where_a_person_has_to_deal_with_a_call(run: Run) -> None:
     id = fresh("r")
     parked = requested(id, 1, "ship", "shipper"), failed(id, 1), workflow.Parked(f"{id}-1", "broken")

@@ -1,6 +1,9 @@
 """What people may say to a run, and what its stream tells of it."""
 
+from datetime import UTC, datetime
+
 import pytest
+from msgspec import structs
 
 from domain.decider import Refusal
 from domain.workflow import (
@@ -13,6 +16,7 @@ from domain.workflow import (
     Completed,
     Ended,
     GiveUp,
+    Grants,
     Invoke,
     NotStarted,
     Parent,
@@ -47,6 +51,61 @@ def test_a_run_begins_once_with_its_patterns_written_out():
     assert decide(BEGIN, RUNNING) == ()
     assert decide(BEGIN, OVER) == ()
     assert name(decide(begin, RUNNING)) == "run_exists"
+
+
+ASKED = Begin("d", 1, ASK, Value({"a": 1, "b": 2}), context={"x": 1}, grants=Grants(network=False), budget=2.0)
+ALONE = Begin("", 0, {"call": Step(skill="work", timeout=5.0, on_failure="park")}, Value())
+
+
+def begun(begin):
+    return workflow.fold(decide(begin, NotStarted()))
+
+
+def over(begin):
+    return workflow.evolve(begun(begin), Completed(Value()))
+
+
+@pytest.mark.parametrize("at", [begun, over])
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ({"input": Value({"a": 1})}, "input"),
+        ({"input": Value(hash="a" * 64, size=300_000)}, "input"),
+        ({"context": {}}, "context"),
+        ({"grants": Grants()}, "grants"),
+        ({"budget": 3.0, "context": {"x": 2}}, "context, budget"),
+        ({"version": 2}, "version"),
+        ({"definition": "other"}, "definition"),
+    ],
+)
+def test_another_request_under_the_id_of_a_run_is_refused_and_what_differs_is_named(at, other, told):
+    assert decide(structs.replace(ASKED, **other), at(ASKED)) == Refusal(
+        "run_exists", f"there is a run of this id already, which differs in {told}"
+    )
+
+
+@pytest.mark.parametrize("at", [begun, over])
+def test_the_same_request_again_changes_nothing_whenever_it_comes(at):
+    again = structs.replace(ASKED, input=Value({"b": 2, "a": 1}), until=datetime(2026, 11, 22, tzinfo=UTC))
+    assert decide(again, at(ASKED)) == ()
+    assert decide(ALONE, at(ALONE)) == ()
+
+
+@pytest.mark.parametrize("at", [begun, over])
+@pytest.mark.parametrize(
+    ("other", "told"), [({"skill": "more"}, "skill"), ({"timeout": 6.0, "on_failure": "fail"}, "timeout, park")]
+)
+def test_so_it_is_with_one_skill_alone(at, other, told):
+    steps = {"call": structs.replace(ALONE.steps["call"], **other)}
+    refused = decide(structs.replace(ALONE, steps=steps), at(ALONE))
+    assert isinstance(refused, Refusal)
+    assert refused.reason.endswith(f"differs in {told}")
+
+
+def test_a_sub_workflow_is_known_by_the_call_that_asks_for_it():
+    """What is left of a budget is not the same when it is asked for again after a crash."""
+    assert decide(structs.replace(BEGIN, budget=1.0), begun(BEGIN)) == ()
+    assert decide(structs.replace(BEGIN, budget=1.0), over(BEGIN)) == ()
 
 
 @pytest.mark.parametrize("command", [Start("d"), Invoke("a")])

@@ -1,6 +1,7 @@
 """Whom a call is given to, and what is made of what is reported of it, in whatever order it comes."""
 
 from collections import Counter
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
@@ -52,7 +53,7 @@ def one(specification=RETRIED, **more):
 def test_a_call_is_leased_tells_how_far_it_is_and_succeeds():
     run = one()
     assert run.to_start == ("run-1",)
-    assert run.lease("run-1", "w1") == (Leased("run-1", 1, "w1"),)
+    assert run.lease("run-1", "w1") == (Leased("run-1", 1, "w1", after(60)),)
     assert run.to_start == ()
     assert run.say(CallProgressed("run-1", 1, 0.5, "half")) == (Progressed("run-1", 1, 0.5, "half"),)
     assert run.succeed("run-1", "out", worker="w1") == (Succeeded("run-1", 1, Value("out"), "w1"),)
@@ -70,7 +71,8 @@ def test_a_lease_that_is_told_twice_is_written_once_and_another_worker_is():
     run = one()
     run.lease("run-1", "w1")
     assert run.lease("run-1", "w1") == ()
-    assert run.lease("run-1", "w2") == (Leased("run-1", 1, "w2"),)
+    run.pass_time(20)
+    assert run.lease("run-1", "w2") == (Leased("run-1", 1, "w2", after(60)),), "it has the time that is left"
 
 
 def test_what_is_late_doubled_or_of_nobody_changes_nothing():
@@ -89,6 +91,7 @@ def test_what_is_late_doubled_or_of_nobody_changes_nothing():
 
 def test_a_late_result_is_taken_while_the_next_attempt_runs_so_that_the_step_is_not_done_again():
     run = one()
+    run.lease("run-1", "w1")
     run.pass_time(60)
     assert run.call("run-1").status == "retrying"
     run.succeed("run-1", "late", attempt=1)
@@ -117,7 +120,7 @@ def test_a_failed_attempt_is_followed_by_another_after_a_pause_that_is_drawn():
     run.next_moment()
     [again] = run.all(Reattempted)
     assert (again.attempt, again.version) == (2, "1")
-    assert again.deadline == run.now + (after(60) - NOON)
+    assert again.deadline == run.now + timedelta(days=1)
     assert run.to_start == ("run-1",)
     run.fail("run-1", "still", retryable=True)
     assert run.ended.reason == "a: still", "no attempt is left"
@@ -125,6 +128,8 @@ def test_a_failed_attempt_is_followed_by_another_after_a_pause_that_is_drawn():
 
 def test_calls_that_fail_together_do_not_come_back_together():
     run = Run({"m": Step(skill="work", each="input", retry=RetryPolicy(first=8.0))}, list(range(5)))
+    for number in range(1, 6):
+        run.lease(f"run-{number}")
     run.pass_time(60)
     assert len({event.retry_at for event in run.all(Failed)}) == 5
 
@@ -143,6 +148,22 @@ def test_an_attempt_that_is_not_over_in_time_has_failed():
     [failed] = run.pass_time(0.1)
     assert (failed.kind, failed.reason, failed.worker) == ("timeout", "no result after 5 s", "w1")
     assert run.ended.outcome == "failed"
+
+
+def test_what_waits_for_somebody_who_begins_it_has_all_of_its_time_left():
+    """However long others are before it: it fails only when nobody has begun it for as long as its skill says."""
+    run = one(Specification("1", timeout=5.0, queue_timeout=600.0, retry=RetryPolicy(attempts=1)))
+    assert run.pass_time(599) == ()
+    assert run.lease("run-1", "w1") == (Leased("run-1", 1, "w1", after(604)),)
+
+    run = one(Specification("1", timeout=5.0, queue_timeout=600.0, retry=RetryPolicy(attempts=1)))
+    [failed] = run.pass_time(600)
+    assert (failed.kind, failed.reason) == ("unserved", "nobody has begun it within 600 s")
+
+
+def test_what_is_scheduled_waits_for_its_moment_however_rare():
+    run = one(Specification("1", scaling="scheduled", schedule="0 0 1 1 *"))
+    assert run.pass_time(365 * 86_400) == ()
 
 
 def test_the_step_says_how_often_where_it_says_so():

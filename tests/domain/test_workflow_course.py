@@ -334,6 +334,7 @@ def test_the_policy_of_a_call_is_that_of_its_skill_but_for_what_the_step_says():
     run = Run({"a": skill(timeout=5.0)}, skills={"work": known(Specification("1", timeout=9.0, lease=3.0))})
     policy = run.call("run-1").policy
     assert (policy.timeout, policy.lease) == (5.0, 3.0)
+    run.lease("run-1")
     assert run.call("run-1").deadline == after(5)
     assert run.now == NOON
     assert Approved not in {type(event) for event in run.events}

@@ -15,6 +15,7 @@ import pytest
 from nats.errors import Error as NatsError
 
 from eventstore.connection import connect_to
+from eventstore.streams import ask
 from sagacity.cli import main
 from tests.up import Up, running_platform
 
@@ -216,9 +217,20 @@ async def test_without_a_password_one_may_command_and_report_but_not_write_the_l
         await guest.close()
 
 
+async def delete_stream(nats_url, name):
+    connection = await connect_to(nats_url)
+    try:
+        answer = await ask(connection, f"STREAM.DELETE.{name}")
+        assert answer["success"], answer
+    finally:
+        await connection.close()
+
+
 def test_after_a_kill_of_everything_it_comes_up_again_with_all_it_had_and_ctrl_c_leaves_no_process(up):
-    """The last test of the platform that all others here have used."""
+    """The last test of the platform that all others here have used. Its stream of heartbeats is gone, as it was once
+    kept in memory."""
     assert register(up.url, "kept").status_code == 201
+    asyncio.run(delete_stream((up.home / "run" / "nats_url").read_text(), "HEARTBEATS"))
     pids = [up.process.pid, *(up.pid(service) for service in SERVICES)]
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
@@ -227,6 +239,9 @@ def test_after_a_kill_of_everything_it_comes_up_again_with_all_it_had_and_ctrl_c
     again = Up(up.home).wait()
     try:
         eventually(lambda: httpx.get(f"{again.url}/api/v1/organizations/kept").status_code == 200)
+        eventually(lambda: httpx.get(f"{again.url}/api/v1/skills/code_review/workers").json().get("items"))
+        published, ready = ((again.home / "run" / name).stat().st_mtime_ns for name in ("url", "roles.ready"))
+        assert published < ready, "who waits until it is well finds it"
         pids = [again.pid(service) for service in SERVICES]
         again.process.send_signal(signal.SIGINT)
         assert again.process.wait(60) == 0

@@ -28,6 +28,7 @@ def work(
     lease: float = 30.0,
     version: str = "1",
     user: dict[str, Any] | None = None,
+    timeout: float = 60.0,
 ) -> Work:
     system = System("run", call, "step", attempt, deadline or now() + timedelta(seconds=60), "correlation")
     return Work(
@@ -41,4 +42,5 @@ def work(
         system,
         security or Security("tester"),
         isolation,
+        timeout,
     )

@@ -1,7 +1,6 @@
 """A skill says the same wherever it runs, and whatever becomes of it is a result."""
 
 import asyncio
-from datetime import timedelta
 
 import msgspec
 import psutil
@@ -11,7 +10,6 @@ import pytest_asyncio
 from domain.workflow import LARGEST_INLINE, Value
 from eventstore.blobs import Blobs, create_blobs
 from eventstore.connection import connect_to
-from eventstore.envelope import now
 from skills.executing import Executor, importable
 from skills.protocol import Failed, Succeeded
 from skills.skill import Security, skill, skill_of
@@ -82,19 +80,12 @@ async def test_a_run_that_may_not_use_a_skill_does_not(executor):
     ("function", "given"),
     [(offered.sleeps, 60), (offered.sleeps_in_thread, 3), (offered.process_of_pool, {"text": "work"})],
 )
-async def test_at_its_deadline_it_has_failed_and_may_be_tried_again(executor, function, given):
-    call = work("a", given, deadline=now() + timedelta(seconds=0.6))
-    result = await executor.run(skill_of(function), call)
+async def test_what_takes_longer_than_it_may_has_failed_and_may_be_tried_again(executor, function, given):
+    result = await executor.run(skill_of(function), work("a", given, timeout=0.6))
     assert isinstance(result, Failed)
-    assert (result.reason, result.retryable) == ("it was not done by its deadline", True)
+    assert (result.reason, result.retryable, result.late) == ("no result after 0.6 s", True, True)
     assert result.seconds < 10
     assert not any("skills.isolation.program" in " ".join(each.cmdline()) for each in psutil.Process().children())
-
-
-async def test_what_comes_after_its_deadline_is_not_begun(executor):
-    result = await executor.run(skill_of(offered.sleeps), work("a", 0, deadline=now() - timedelta(seconds=1)))
-    assert isinstance(result, Failed)
-    assert result.retryable
 
 
 async def test_a_process_of_the_pool_lives_through_many_calls_and_is_replaced_when_it_dies(executor):

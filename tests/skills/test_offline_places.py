@@ -116,7 +116,7 @@ async def test_the_engine_bounds_what_it_does_in_its_own_event_loop(home):
     executor = Executor(NO_BLOBS)
     local = Local(executor.run, places=Places((str(home / "code"),)))
     skill = document_skill(None, nothing_stored)
-    refused = await local(skill, work("a", {"path": str(home / "elsewhere" / "c.py")}))
+    refused = await local(skill, work("a", {"path": str(home / "elsewhere" / "c.py")}), print, lambda: None)
     assert isinstance(refused, Failed)
     assert refused.reason == f"{home / 'elsewhere' / 'c.py'} {NOT_ALLOWED}"
     await executor.close()

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+from collections.abc import Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from sagacity.wiring import open_core
 from skills.protocol import Succeeded, work_subject
 from tests.skills.calls import work
 from tests.skills.test_worker import Asker
+from tests.up import its_nats_server
 
 PROGRAM = "import sys; from sagacity.cli.worker import worker; worker.main(sys.argv[1:], prog_name='worker')"
 MODULE = """
@@ -82,6 +84,22 @@ async def test_it_offers_the_skills_of_a_module(log_url, tmp_path, flags, answer
     assert last.endswith("takes calls; Ctrl-C ends it")
     assert (tmp_path / "imported").exists() is is_imported
     assert (tmp_path / "called").exists() is is_imported
+
+
+@pytest.fixture(scope="module")
+def without_password(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with its_nats_server(tmp_path_factory.mktemp("data")) as url:
+        yield f"nats://{url.partition('@')[2]}"
+
+
+@pytest.mark.parametrize("flags", [(), ("--no-register",)])
+async def test_a_server_that_lets_it_do_nothing_is_told_at_once(tmp_path, without_password, flags):
+    (tmp_path / "mine.py").write_text(MODULE.format(name="shout", directory=tmp_path))
+    async with command(tmp_path, "mine", "--nats", without_password, *flags) as process, asyncio.timeout(10):
+        said, complaints = await process.communicate()
+    assert (process.returncode, said) == (2, b"")
+    line = complaints.decode()
+    assert (line.count("\n"), "permissions violation" in line, "run/nats_url" in line) == (1, True, True), line
 
 
 async def test_every_module_that_cannot_be_used_is_named(tmp_path):

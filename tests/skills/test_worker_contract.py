@@ -15,8 +15,8 @@ import pytest
 from eventstore.blobs import create_blobs
 from eventstore.connection import connect_to
 from skills.streams import create_skill_streams
-from tests.eventstore.servers import Servers
 from tests.skills.skill_contract import SkillContract
+from tests.up import its_nats_server
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -25,14 +25,11 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "saga
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    servers = Servers(1)
-    try:
-        servers.start()
-        asyncio.run(_create(servers.url))
-        yield servers.url
-    finally:
-        servers.stop()
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Workers come with the password, which is in the URL."""
+    with its_nats_server(tmp_path_factory.mktemp("data")) as url:
+        asyncio.run(_create(url))
+        yield url
 
 
 async def _create(url: str) -> None:

@@ -25,17 +25,18 @@ from tests.sagas.workflows.story import running
 
 
 @asynccontextmanager
-async def worker(story, url, name, function, **options):
-    """Of one skill, as any process would run it."""
+async def worker(story, url, name, function, at_once=10, seconds=0.0, **options):
+    """Of one skill, as any process would run it; each call takes so many seconds."""
 
     async def work(given: Any, context: Context) -> Any:
+        await asyncio.sleep(seconds)
         story.done.append((name, context.system.call, context.system.attempt, given))
         return function(given)
 
     skill(story.of(name), **options)(work)
     offered = skill_of(work)
     story.others.append(offered)
-    working = Worker([offered], url, name=f"worker-{story.name}")
+    working = Worker([offered], url, name=f"worker-{story.name}", concurrency=at_once)
     task = asyncio.create_task(working.run())
     try:
         await asyncio.wait_for(working.ready.wait(), 10)
@@ -70,6 +71,18 @@ async def test_what_goes_in_and_comes_out_may_be_larger_than_an_event(log_url):
         assert len(by_reference) == 3
         assert {each.hash for each in by_reference} == {by_reference[0].hash}
         assert max(len(each.raw) for each in await story.log()) < 10_000
+
+
+async def test_what_waits_for_its_turn_loses_nothing_of_its_time(log_url):
+    """A worker that does one thing after the other, each within the time that it may take."""
+    slow = {"retry": RetryPolicy(attempts=1), "timeout": 1.0}
+    async with (
+        running(log_url, "in-turn") as story,
+        worker(story, log_url, "slow", lambda n: n, at_once=1, seconds=0.4, **slow) as name,
+    ):
+        ended = await story.run({"s": {"skill": name, "each": "input"}}, [1, 2, 3, 4])
+        assert ended.outcome == "completed", ended.reason
+        assert [attempt for _, _, attempt, _ in story.done] == [1, 1, 1, 1]
 
 
 class Queue:
@@ -257,8 +270,8 @@ async def asked_of_nobody(url, name, **options):
 
 @pytest.mark.parametrize("why", ["cancelled", "failed"])
 async def test_a_call_that_nobody_waits_for_any_more_is_not_begun(log_url, why):
-    """It is in the queue still when its run is cancelled, or its time is over."""
-    options = {"timeout": 0.3 if why == "failed" else 30.0, "retry": RetryPolicy(attempts=1)}
+    """It is in the queue still when its run is cancelled, or has been there for too long."""
+    options = {"queue_timeout": 0.3 if why == "failed" else 30.0, "retry": RetryPolicy(attempts=1)}
     async with asked_of_nobody(log_url, f"off-{why}", **options) as story:
         if why == "cancelled":
             await story.accepted("workflow.cancel", story.of("run"))
