@@ -33,9 +33,9 @@ up: setup ## Run the platform until Ctrl-C
 
 # With byte code kept: without it, every process that a test starts would compile all that it imports.
 test: setup ## All tests, with a seeded sample of the crash matrix (under 10 minutes)
-	PYTHONDONTWRITEBYTECODE= $(RUN)pytest -m 'not matrix' -n 2 --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= $(RUN)pytest -m 'not matrix' -n 3 --dist loadfile --no-loadscope-reorder
 
-crash-matrix: setup ## Every event boundary × saga process, nats-server, PostgreSQL, process host (over an hour)
+crash-matrix: setup ## Every event boundary × saga process, engine, worker, nats-server, PostgreSQL, process host (two hours)
 	$(RUN)pytest -n 2 -m matrix --ignore tests/sagas/test_injected_failures.py
 
 rollbacks: setup ## More than 1,000 injected failures, and what became of each

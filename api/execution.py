@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
@@ -11,6 +12,7 @@ import jsonschema
 import msgspec
 from litestar import Request, Response, post
 from litestar.handlers import HTTPRouteHandler
+from referencing.jsonschema import EMPTY_REGISTRY
 
 from api.bodies import MAX_BODY, check_kind, check_text, faults_of_shape, where_malformed
 from api.commands import CommandAnswer, Reply, headers_of, reply_to
@@ -20,16 +22,19 @@ from api.problems import BodyRefused, Problem, ProblemFault
 from api.run_ends import RunEnd, end_of
 from api.services import Services
 from domain.decider import ID
-from domain.skill import Capability, Name
+from domain.skill import Capability, JsonSchema, Name
 from eventstore.envelope import new_id
 from handlers.command import Fault, InvalidCommand
 from projections.offers import Offer, offers
 from projections.skill_figures import NO_EXPERIENCE, experience_of
+from projections.skills import Skill
 
 LONGEST_WAIT: Final = 60.0
 """Seconds."""
 _NAMED: Final = 10
 """Candidates in an answer."""
+_FAULTS: Final = 3
+"""Of an input, that are named for one schema."""
 
 
 class Execute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -157,28 +162,58 @@ async def _chosen(services: Services, asked: Execute) -> Choice:
     if not found:
         what = f"with the capability {asked.capability!r}" if asked.capability else "at all"
         raise BodyRefused("nothing-near", 409, f"nothing is offered {what}")
-    if asked.goal is not None:
-        return await _by_goal(asked.goal, found)
-    return await _by_experience(services, found)
-
-
-async def _by_goal(goal: str, found: Sequence[Offer]) -> Choice:
-    meant = await asyncio.to_thread(ranked, goal, found)
-    candidates = [Considered(offer.kind, offer.id, score) for offer, score in meant[:_NAMED]]
+    candidates = await (_by_goal(asked.goal, found) if asked.goal else _by_experience(services, found))
+    if asked.capability is not None:
+        candidates = await _taking(services, candidates, asked)
     best = candidates[0]
-    if best.score < NEAR:
-        nearest = ", ".join(f"{each.id} ({each.score:g})" for each in candidates[:3])
+    return Choice(best.kind, best.id, "goal" if asked.goal else "capability", best.score, candidates[:_NAMED])
+
+
+async def _taking(services: Services, candidates: Sequence[Considered], asked: Execute) -> list[Considered]:
+    """The best one whose schema the input fits, and those after it. Raises BodyRefused where there is none."""
+    refusals: list[str] = []
+    for place, each in enumerate(candidates):
+        misfit = await _misfit(services, each.id, asked.input)
+        if misfit is None:
+            return [*candidates[place:]]
+        refusals.append(f"{each.id}: {misfit}")
+    named = "; ".join(refusals[:_NAMED])
+    raise BodyRefused(
+        "nothing-near", 409, f"nothing with the capability {asked.capability!r} takes this input: {named}"
+    )
+
+
+async def _misfit(services: Services, skill: str, given: Any) -> str | None:
+    """Why the input is not what it takes, in the versions that it may be routed to."""
+    row: Skill | None = await services.models.row("skills", skill)
+    if row is None:
+        return "it is not there any more"
+    schemas = [each.specification.input for each in row.versions.values() if each.share and not each.retired]
+    faults = await asyncio.to_thread(lambda: [fault for schema in schemas for fault in _faults(schema, given)])
+    return ", ".join(dict.fromkeys(faults)) or None
+
+
+def _faults(schema: JsonSchema, given: Any) -> list[str]:
+    validator = jsonschema.Draft202012Validator(schema, registry=EMPTY_REGISTRY)  # nothing is fetched for it
+    found = itertools.islice(faults_of_shape(validator, given), _FAULTS)
+    return [f"{fault.where} {fault.what}".strip() for fault in found]
+
+
+async def _by_goal(goal: str, found: Sequence[Offer]) -> list[Considered]:
+    """Those that are near, the nearest first. Raises BodyRefused where none is."""
+    meant = [Considered(offer.kind, offer.id, score) for offer, score in await asyncio.to_thread(ranked, goal, found)]
+    if meant[0].score < NEAR:
+        nearest = ", ".join(f"{each.id} ({each.score:g})" for each in meant[:3])
         raise BodyRefused("nothing-near", 409, f"nothing that is offered is near the goal; nearest: {nearest}")
-    return Choice(best.kind, best.id, "goal", best.score, candidates)
+    return meant
 
 
-async def _by_experience(services: Services, found: Sequence[Offer]) -> Choice:
+async def _by_experience(services: Services, found: Sequence[Offer]) -> list[Considered]:
     """The one that will most probably succeed; of the same chance the quicker one, then by name."""
     known = await experience_of(services.pool, [offer.id for offer in found])
     of = {offer.id: known.get(offer.id, NO_EXPERIENCE) for offer in found}
     best_first = sorted(of, key=lambda id: (-of[id].trust, of[id].median or 0.0, id))
-    candidates = [Considered("skill", id, round(of[id].trust, 4)) for id in best_first[:_NAMED]]
-    return Choice("skill", best_first[0], "capability", candidates[0].score, candidates)
+    return [Considered("skill", id, round(of[id].trust, 4)) for id in best_first]
 
 
 async def _started(

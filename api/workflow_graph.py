@@ -14,8 +14,11 @@ from domain.workflow_definition import Step
 from domain.workflow_patterns import written_out
 from projections.workflows import Run, StepKind, StepLine, kind_of
 
-NodeStatus = Literal["defined", "waiting", "running", "asked", "parked", "succeeded", "failed", "skipped"]
-"""`defined`: in a definition; `asked`: a person is to decide; `parked`: a dead letter is to be dealt with."""
+NodeStatus = Literal[
+    "defined", "waiting", "running", "asked", "parked", "succeeded", "failed", "skipped", "cancelled", "not_begun"
+]
+"""`defined`: in a definition; `asked`: a person is to decide; `parked`: a dead letter is to be dealt with; `cancelled`
+and `not_begun`: the run was over before the step was, or before it began."""
 
 
 class Node(Struct, frozen=True):
@@ -107,7 +110,18 @@ def _asks(step: Step) -> list[str]:
 def _status(run: Run, step: str) -> NodeStatus:
     if any(call.step == step and call.status == "parked" for call in run.under_way.values()):
         return "parked"
-    return "asked" if any(question.step == step for question in run.waiting_for) else run.steps[step].status
+    if any(question.step == step for question in run.waiting_for):
+        return "asked"
+    status = run.steps[step].status
+    if run.ended_at is None:
+        return status
+    match status:
+        case "running":
+            return "cancelled"
+        case "waiting":
+            return "not_begun"
+        case "succeeded" | "failed" | "skipped":
+            return status
 
 
 def _edges(steps: Mapping[str, Step]) -> Iterator[Edge]:
@@ -136,6 +150,8 @@ _COLOURS: Final[Mapping[NodeStatus, str]] = {
     "succeeded": "fill:#e0f5e5,stroke:#1a7f37,color:#0f5323",
     "failed": "fill:#ffe3e3,stroke:#c62828,color:#7f1d1d",
     "skipped": "fill:#ffffff,stroke:#9aa7b4,color:#9aa7b4,stroke-dasharray:4",
+    "cancelled": "fill:#eceff2,stroke:#5b6b7b,color:#1d2833,stroke-dasharray:4",
+    "not_begun": "fill:#ffffff,stroke:#9aa7b4,color:#9aa7b4",
 }
 _PLAIN: Final = frozenset(" _-.,:/·")
 _LONGEST: Final = 80
@@ -182,7 +198,7 @@ def _label(node: Node) -> Iterator[str]:
     again = f" · round {node.round}" if node.round > 1 else ""
     took = f" · {node.seconds:.3g} s" if node.seconds else ""
     calls = f" · {node.calls} calls{failed}{undone}" if node.calls > 1 or failed or undone else ""
-    yield f"{node.status}{calls}{took}{again}"
+    yield f"{node.status.replace('_', ' ')}{calls}{took}{again}"
 
 
 def _text(text: str) -> str:

@@ -45,16 +45,18 @@ class Grants(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Parent(Struct, frozen=True):
-    """The run, and its call, that asked for this one; `depth`: how many runs this one is within."""
+    """The run, and its call, that asked for this one; `depth`: how many runs this one is within, and `within` their
+    definitions, the outermost first."""
 
     run: str
     call: str
     depth: int = 1
+    within: tuple[str, ...] = ()
 
 
 class Policy(Struct, frozen=True, omit_defaults=True):
     """What was decided for a call when it was asked for: seconds, what is done when it fails, and what it costs apart
-    from what is reported."""
+    from what is reported. `budget`: what a sub-workflow was given of that of its run."""
 
     timeout: float = 60.0
     queue_timeout: float = 86_400.0
@@ -64,12 +66,14 @@ class Policy(Struct, frozen=True, omit_defaults=True):
     isolation: Isolation | None = None
     effects: bool = True
     cost: Cost = Cost()
+    budget: float | None = None
 
 
 # People and sub-workflows say these; everything else in the stream is written by whoever works on the run.
 class Start(Struct, frozen=True, forbid_unknown_fields=True, tag="workflow.start"):
     """`definition` by name, of `version` or the latest. `context`: what the user's skills are to know, apart from the
-    input; `budget`: the most that it may cost (None: no limit)."""
+    input. `budget` (None: no limit): no skill is asked that costs more per call than is left of it; what skills cost
+    per second, or report themselves, is added when they are over, and nothing more is asked for when it is spent."""
 
     definition: Id
     version: Annotated[int, Meta(ge=1)] | None = None
@@ -94,7 +98,8 @@ class Invoke(Struct, frozen=True, forbid_unknown_fields=True, tag="workflow.invo
 
 
 class Begin(Struct, frozen=True, tag="workflow.begin"):
-    """What Start and Invoke come to with everything looked up, and how a sub-workflow is started."""
+    """What Start and Invoke come to with everything looked up, and how a sub-workflow is started. `pinned`: versions
+    of workflows that steps name without one; what is not there yet is taken as it is when it is asked for."""
 
     definition: str
     version: int
@@ -106,6 +111,7 @@ class Begin(Struct, frozen=True, tag="workflow.begin"):
     grants: Grants = Grants()
     budget: float | None = None
     parent: Parent | None = None
+    pinned: dict[str, int] = {}
 
 
 class Approve(Struct, frozen=True, forbid_unknown_fields=True, tag="workflow.approve"):
@@ -163,6 +169,7 @@ class Started(Struct, frozen=True, tag="workflow.started"):
     grants: Grants = Grants()
     budget: float | None = None
     parent: Parent | None = None
+    pinned: dict[str, int] = {}
 
 
 class StepStarted(Struct, frozen=True, tag="workflow.step_started"):
@@ -404,12 +411,12 @@ class Call(Struct, frozen=True):
 
 
 class StepState(Struct, frozen=True):
-    """`calls` of this round, in order; `history`: outputs of the rounds before; `remarks` sent it back. `turns`: the
-    choices of an adaptive step so far. `asked`, `unsettled` and `good` count the calls of this round: those that are no
-    fallback, those without an end yet, those that have succeeded. `answer`: what the person said, of an approval that
-    may be revised."""
+    """`status` cancelled: it was left off when its run turned back. `calls` of this round, in order; `history`: outputs
+    of the rounds before; `remarks` sent it back. `turns`: the choices of an adaptive step so far. `asked`, `unsettled`
+    and `good` count the calls of this round: those that are no fallback, those without an end yet, those that have
+    succeeded. `answer`: what the person said, of an approval that may be revised."""
 
-    status: StepStatus = "waiting"
+    status: StepStatus | Literal["cancelled"] = "waiting"
     calls: tuple[str, ...] = ()
     items: Value | None = None
     count: int = 0
@@ -448,6 +455,7 @@ class Running(Struct, frozen=True, tag="running"):
     grants: Grants = Grants()
     budget: float | None = None
     parent: Parent | None = None
+    pinned: dict[str, int] = field(default_factory=dict[str, int])
     cancelling: str | None = None
     compensating: str | None = None
     ending: Literal["failed", "cancelled"] = "failed"
@@ -543,20 +551,25 @@ def _started(begin: Begin) -> Started:
         begin.grants,
         begin.budget,
         begin.parent,
+        begin.pinned,
     )
 
 
 def _begun_again(begin: Begin, state: Running | Ended) -> tuple[Event, ...] | Refusal:
     """A sub-workflow is known by the call that asks for it: what it is given of a budget may not be the same again.
     Anything else is the same where everything is that people may say."""
-    names = ("definition", "version", "parent")
-    others = [name for name in names if getattr(begin, name) != getattr(state, name)]
+    others = [name for name in ("definition", "version") if getattr(begin, name) != getattr(state, name)]
+    others += ["parent"] if _asker(begin.parent) != _asker(state.parent) else []
     if begin.parent is None and state.parent is None and begin.definition == state.definition:
         known = _request(state) if isinstance(state, Running) else state.request
         others += differing(known, _request(begin)) if known is not None else []
     if not others:
         return ()
     return Refusal("run_exists", f"there is a run of this id already, which differs in {', '.join(others)}")
+
+
+def _asker(parent: Parent | None) -> tuple[str, str] | None:
+    return None if parent is None else (parent.run, parent.call)
 
 
 def _request(asked: Begin | Running) -> dict[str, str]:
@@ -633,11 +646,11 @@ def evolve(state: State, event: Event) -> State:
         case GivenUp(call, reason), Running():
             return _undone(_moved(state, call, status="failed", reason=reason), call, "waived")
         case CallCancelled(call, reason), Running():
-            return _moved(state, call, status="cancelled", reason=reason, due=None)
+            return _left_off(_moved(state, call, status="cancelled", reason=reason, due=None))
         case CancelAsked(reason), Running():
             return structs.replace(state, cancelling=reason)
         case CompensationStarted(reason, outcome), Running():
-            return structs.replace(state, compensating=reason, ending=outcome)
+            return _left_off(structs.replace(state, compensating=reason, ending=outcome))
         case Completed(output), Running():
             return _ended(state, "completed", output, "")
         case RunFailed(reason), Running():
@@ -686,6 +699,7 @@ def _running(event: Started) -> Running:
         grants=event.grants,
         budget=event.budget,
         parent=event.parent,
+        pinned=event.pinned,
     )
 
 
@@ -783,6 +797,18 @@ def _moved(state: Running, id: str, *, status: CallStatus, **more: Any) -> Runni
     if open:
         ids = (*ids, id) if open > 0 else tuple(each for each in ids if each != id)
     return structs.replace(state, calls=calls, states=states, open=ids)
+
+
+def _left_off(state: Running) -> Running:
+    """What nobody works on any more, in a run that turns back."""
+    if state.compensating is None:
+        return state
+    cancelled = {
+        name: structs.replace(step, status="cancelled")
+        for name, step in state.states.items()
+        if step.status == "running" and not step.unsettled
+    }
+    return structs.replace(state, states=state.states | cancelled) if cancelled else state
 
 
 def _undone(state: Running, id: str, status: Literal["undone", "waived"]) -> Running:

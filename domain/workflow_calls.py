@@ -23,6 +23,7 @@ from domain.workflow import (
     Value,
     evolve,
 )
+from domain.workflow_budget import share, spent, unaffordable
 from domain.workflow_definition import Step
 from domain.workflow_input import Scope, World
 
@@ -135,6 +136,11 @@ def reattempt(draft: Draft, id: str) -> None:
         give_way(draft, id)
         return
     policy = _policy(route.specification, draft.state.steps[call.step], undo=call.undo is not None)
+    fault = unaffordable(draft.state, policy, id) if call.undo is None else None
+    if fault is not None:
+        draft.say(Failed(id, call.attempt, "refused", fault))
+        give_way(draft, id)
+        return
     if route.open_until is not None:
         _stand_off(draft, id, route.open_until, policy)
         return
@@ -178,12 +184,20 @@ def depth_of(state: Running) -> int:
     return state.parent.depth if state.parent is not None else 0
 
 
+def lineage(state: Running) -> tuple[str, ...]:
+    """The definitions of the runs that it is within, the outermost first, and its own."""
+    return (*(state.parent.within if state.parent is not None else ()), state.definition)
+
+
+def _circle(state: Running, name: str) -> str:
+    names = lineage(state)
+    return " -> ".join((*names[names.index(name) :], name))
+
+
 def _forbidden(state: Running, asked: Asked) -> str | None:
     if asked.kind == "skill" and state.grants.skills is not None and asked.skill not in state.grants.skills:
         return f"the run may not use the skill {asked.skill}"
-    if asked.undo is None and state.budget is not None and state.cost >= state.budget:
-        return f"the budget of {state.budget:g} is spent"
-    return None
+    return spent(state) if asked.undo is None else None
 
 
 def _ask_workflow(draft: Draft, asked: Asked) -> None:
@@ -193,15 +207,24 @@ def _ask_workflow(draft: Draft, asked: Asked) -> None:
         what = "there is no workflow" if known is None else "withdrawn is the workflow"
         refuse(draft, asked, "refused", f"{what} {asked.skill}")
         return
-    version = asked.version or known.latest
+    # What a person has begun anew is to be as it is now.
+    pinned = draft.state.pinned.get(asked.skill) if asked.instead_of is None else None
+    version = asked.version or pinned or known.latest
     if version not in known.versions:
         refuse(draft, asked, "refused", f"the workflow {asked.skill} has no version {version}")
+        return
+    if asked.skill in lineage(draft.state):
+        refuse(draft, asked, "refused", f"it would begin itself: {_circle(draft.state, asked.skill)}")
         return
     if len(id) > LONGEST_CALL or depth_of(draft.state) >= DEEPEST:
         refuse(draft, asked, "refused", f"workflows within workflows are nested too deeply: at most {DEEPEST}")
         return
     seconds = draft.state.steps[asked.step].timeout or _LONG
-    policy = Policy(timeout=seconds, lease=seconds, retry=RetryPolicy(attempts=1))
+    budget = share(draft.state, asked.step, is_new=asked.instead_of is None)
+    if budget is not None and budget <= 0:
+        refuse(draft, asked, "refused", f"of the budget of {draft.state.budget:g} nothing is left for it")
+        return
+    policy = Policy(timeout=seconds, lease=seconds, retry=RetryPolicy(attempts=1), budget=budget)
     deadline = draft.world.now + timedelta(seconds=seconds)
     draft.say(_requested(id, asked, str(version), deadline, policy))
 
@@ -214,6 +237,10 @@ def _ask_skill(draft: Draft, asked: Asked) -> None:
         refuse(draft, asked, "refused", route)
         return
     policy = _policy(route.specification, draft.state.steps[asked.step], undo=asked.undo is not None)
+    fault = unaffordable(draft.state, policy) if asked.undo is None else None
+    if fault is not None:
+        refuse(draft, asked, "refused", fault)
+        return
     deadline = draft.world.now + timedelta(seconds=policy.queue_timeout)
     draft.say(_requested(id, asked, route.specification.version, deadline, policy, route.routed))
     if route.open_until is not None:
@@ -228,7 +255,16 @@ def _stand_off(draft: Draft, id: str, until: datetime, policy: Policy) -> None:
         draft.say(Failed(id, call.attempt, "circuit_open", reason))
         give_way(draft, id)
     else:
-        draft.say(Failed(id, call.attempt, "circuit_open", reason, until))
+        draft.say(Failed(id, call.attempt, "circuit_open", reason, until + _apart(draft, id, until, policy)))
+
+
+def _apart(draft: Draft, id: str, until: datetime, policy: Policy) -> timedelta:
+    """The first that waits for the circuit is tried soon after it may be; each other one of the run has more time to
+    hear how that went, and they do not come all at once."""
+    calls, name = (draft.state.calls[each] for each in draft.state.open), draft.state.calls[id].skill
+    ahead = sum(each.skill == name and each.due is not None and each.due >= until for each in calls)
+    # The pause has its length long before: this only keeps the power within what a float can be.
+    return timedelta(seconds=policy.retry.pause(min(ahead, 50) + 1, spread(id, draft.world.drawn)))
 
 
 def _requested(

@@ -13,6 +13,7 @@ compensation takes back. `steps` also says `round`: 1, and one more each time th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, structs
@@ -246,6 +247,16 @@ def evolve(state: State, event: Event) -> State:
             return structs.replace(state, withdrawn=True)
         case Withdrawn(), Unknown():
             return state
+
+
+def left_open(steps: Mapping[str, Step]) -> tuple[str, ...]:
+    """The workflows that steps name without a version."""
+    return tuple(dict.fromkeys(step.workflow for step in steps.values() if step.workflow and step.version is None))
+
+
+def latest_of(states: Mapping[str, State]) -> dict[str, int]:
+    """Of those that are there, and not withdrawn."""
+    return {name: state.latest for name, state in states.items() if isinstance(state, Known) and not state.withdrawn}
 
 
 workflow_definition: Decider[Command, State, Event] = Decider(

@@ -13,8 +13,8 @@ _LENGTH: Final = 12
 
 
 def marks(**asked: Any) -> dict[str, str]:
-    """Of each part by its name; what is not asked for (None, or empty) has none. Equal JSON has equal marks, in whatever
-    order its names are."""
+    """Of each part by its name; what is not asked for (None, or empty) has none. Equal JSON has equal marks, whatever
+    the order of its names."""
     return {name: _mark(part) for name, part in asked.items() if part is not None and part != {}}
 
 

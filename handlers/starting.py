@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from referencing.exceptions import Unresolvable
 from domain import skill, workflow, workflow_definition
 from domain.decider import Decider, Refusal
 from domain.wakeup import Ask, wakeup
-from domain.workflow_definition import Definition, Step
+from domain.workflow_definition import Definition, Step, latest_of, left_open
 from domain.workflow_faults import faults, schema_faults
 from domain.workflow_patterns import expanded
 from eventstore.envelope import now
@@ -49,6 +49,7 @@ async def started(
     wrong = _wrong_input(definition.input, command.input)
     if wrong is not None:
         return wrong
+    steps = _prepared.steps(definition)
     return [
         Part(
             workflow.workflow,
@@ -56,16 +57,23 @@ async def started(
             workflow.Begin(
                 command.definition,
                 command.version or known.latest,
-                _prepared.steps(definition),
+                steps,
                 stored or workflow.Value(command.input),
                 definition.output,
                 now() + timedelta(seconds=definition.timeout) if definition.timeout is not None else None,
                 command.context,
                 command.grants,
                 command.budget,
+                pinned=await _pinned(steps, load),
             ),
         )
     ]
+
+
+async def _pinned(steps: Mapping[str, Step], load: Load) -> dict[str, int]:
+    """A run stays with what its steps meant when it began."""
+    decider = workflow_definition.workflow_definition
+    return latest_of({name: await load(decider, name) for name in left_open(steps)})
 
 
 def _chosen(command: workflow.Start, known: Any) -> Definition | Refusal:

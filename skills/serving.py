@@ -28,6 +28,9 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{1,200}")
 _AGAIN: Final = 1.0
 """Seconds until a call comes back for which something was not there that it needs."""
 
+_LOOK: Final = 2.0
+"""Seconds between two looks whether a call in hand is waited for still."""
+
 
 class Poison(Exception):
     """The message is no call of this skill. `call` and `attempt` where they can be read."""
@@ -107,20 +110,34 @@ class Serving:
         # nobody waits for any more has a result that the engine has put there.
         if not await self._reports.is_on_record(work.call, work.attempt):
             result = await self._carried_out(work, message.metadata.num_delivered or 1)
-            await self._reports.result(work.call, work.attempt, result)
-            self._done += 1
-            self._failed += isinstance(result, Failed)
+            if result is not None:
+                await self._reports.result(work.call, work.attempt, result)
+                self._done += 1
+                self._failed += isinstance(result, Failed)
         await _answer(message, b"+ACK")
 
-    async def _carried_out(self, work: Work, delivery: int) -> Result:
+    async def _carried_out(self, work: Work, delivery: int) -> Result | None:
+        """None: a result of it is on record meanwhile, and what was in hand of it has been ended."""
         if work.system.deadline <= now():
             return Failed("its deadline was over before it was begun", worker=self._worker)
         await self._reports.leased(work.call, work.attempt, Leased(self._worker, delivery))
         progress = ProgressOf(self._reports, work.call, work.attempt, delivery)
+        doing = asyncio.ensure_future(self._executor.run(self.skill, work, progress))
+        looking = asyncio.ensure_future(self._on_record(work))
         try:
-            return await self._executor.run(self.skill, work, progress)
+            await asyncio.wait((doing, looking), return_when=asyncio.FIRST_COMPLETED)
+            return doing.result() if doing.done() else None
         finally:
+            await end_tasks(doing, looking)
             await progress.end()
+
+    async def _on_record(self, work: Work) -> None:
+        """Until it is: the engine puts one there for what nobody waits for any more."""
+        while True:
+            await asyncio.sleep(_LOOK)
+            with contextlib.suppress(EventStoreError, NatsError, OSError):
+                if await self._reports.is_on_record(work.call, work.attempt):
+                    return
 
     def _read(self, message: Msg) -> Work:
         """Raises Poison."""

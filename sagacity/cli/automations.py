@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,9 @@ from typing import Any
 import click
 
 from api.links import path_of
-from sagacity.cli.changing import change, document_of, items
+from sagacity.cli.changing import change, items
 from sagacity.cli.connecting import ApiPlace, api_options, open_api, run
+from sagacity.cli.documents import document_of
 from sagacity.cli.output import cell, json_option, print_json, print_table
 from sagacity.cli.sources import limit_option
 
@@ -86,7 +86,7 @@ def show(*, target: ApiPlace, id: str, limit: int, as_json: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--id", metavar="ID", help="The automation's id; made when missing. Registered again, it is replaced.")
 @json_option
-@functools.partial(api_options, data="--directory")
+@api_options
 @click.pass_context
 def register(context: click.Context, *, target: ApiPlace, file: Path, id: str | None, as_json: bool) -> None:
     """Register the rule that the JSON (or YAML) in FILE describes.

@@ -52,12 +52,15 @@ def api_options(command: Callable[..., Any], *, data: str = "--data") -> Callabl
     """--url, --data (or what `data` calls it) and --actor, given to the command as `target`."""
 
     @functools.wraps(command)
-    def with_place(*arguments: Any, url: str | None, directory: str | None, actor: str | None, **options: Any) -> Any:
-        return command(*arguments, target=ApiPlace(url, directory, actor), **options)
+    def with_place(*arguments: Any, url: str | None, actor: str | None, **options: Any) -> Any:
+        directory, older = options.pop("directory"), options.pop("older", None)
+        return command(*arguments, target=ApiPlace(url, directory or older, actor), **options)
 
     url_option = click.option("--url", metavar="URL", help=f"The platform's URL ({_DEFAULT_URL}).")
     data_option = click.option(data, "directory", metavar="DIR", help="Data directory of a platform, instead of --url.")
     actor_option = click.option("--actor", metavar="NAME", help="Who asks ($USER).")
+    if data == "--data":  # some commands called it otherwise once
+        with_place = click.option("--directory", "older", hidden=True)(with_place)
     return url_option(data_option(actor_option(with_place)))
 
 

@@ -1,4 +1,4 @@
-"""`sagacity workflows retry|dead-letters`: calls that have failed for good, and wait for a person."""
+"""`sagacity workflows retry|give-up|dead-letters`: calls that have failed for good, and wait for a person."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 import click
 import msgspec
 
+from api.links import path_of
 from sagacity.cli import UserError
-from sagacity.cli.changing import change, items
+from sagacity.cli.changing import change, get, items
 from sagacity.cli.connecting import ApiPlace, api_options, open_api, run
 from sagacity.cli.output import cell, json_option, print_json, print_table
 from sagacity.cli.sources import limit_option
@@ -29,6 +30,36 @@ def retry(context: click.Context, *, target: ApiPlace, id: str, call: str | None
         sagacity workflows retry review-1
     """
     context.exit(change(target, "workflow.retry", id, {} if call is None else {"call": call}, as_json))
+
+
+@click.command("give-up")
+@click.argument("id")
+@click.option("--call", metavar="ID", help="Which; needed only where several are parked.")
+@click.option("--reason", default="given up by hand", metavar="TEXT", help="Why; it is on the record.")
+@json_option
+@api_options
+@click.pass_context
+def give_up(context: click.Context, *, target: ApiPlace, id: str, call: str | None, reason: str, as_json: bool) -> None:
+    """Try a parked call no more: it has failed. A compensation is answered for by you then.
+
+    Example:
+
+        sagacity workflows give-up review-1 --reason "nobody needs it any more"
+    """
+    data = {"call": call or _only_parked(target, id), "reason": reason}
+    context.exit(change(target, "workflow.give_up", id, data, as_json))
+
+
+def _only_parked(target: ApiPlace, id: str) -> str:
+    """Raises UserError."""
+    under_way = run(get(target, path_of("workflow", id)))["under_way"]
+    match [name for name, each in under_way.items() if each.get("status") == "parked"]:
+        case [only]:
+            return only
+        case []:
+            raise UserError(f"no call of {id} is parked")
+        case several:
+            raise UserError(f"several calls of {id} are parked, name one with --call: {', '.join(several)}")
 
 
 @click.command("dead-letters")

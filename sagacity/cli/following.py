@@ -83,5 +83,5 @@ class Following(Generic[S, E]):
         if self._as_json:
             click.echo(msgspec.json.encode(document))
         elif event is not None and (line := self._line(event)):
-            time = datetime.fromisoformat(document["time"])
-            self._console.print(f"{time:%Y-%m-%d %H:%M:%S}  {self._name}{line}")
+            at = datetime.fromisoformat(document["time"])
+            self._console.print(f"{at:%Y-%m-%d %H:%M:%S}  {self._name}{line}")

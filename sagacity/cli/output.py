@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 import click
 import msgspec
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
+
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
 
 Advance = Callable[[str, int, int], None]
 """Receives what is being done, how far it is, and how far it goes."""
@@ -36,10 +40,19 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
         for row in (columns, *rows):
             click.echo("\t".join(map(str, row)))
         return
-    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    # What does not fit goes on in the next line: a cut id is no id.
+    folded = (Column(name, overflow="fold") for name in columns)
+    table = Table(*folded, box=None, header_style="bold", pad_edge=False)
     for row in rows:
-        table.add_row(*(escape(str(cell)) for cell in row))
+        table.add_row(*(escape(_short(str(cell))) for cell in row))
     console().print(table)
+
+
+def _short(text: str) -> str:
+    """A moment as people read it, of this machine's time zone; anything else as it is."""
+    if not _MOMENT.fullmatch(text):
+        return text
+    return f"{datetime.fromisoformat(text).astimezone():%m-%d %H:%M:%S}"
 
 
 def cell(value: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,9 @@ import click
 import msgspec
 
 from api.links import path_of
-from sagacity.cli.changing import change, document_of, get, items
+from sagacity.cli.changing import change, get, items
 from sagacity.cli.connecting import ApiPlace, api_options, run
+from sagacity.cli.documents import document_of
 from sagacity.cli.output import cell, json_option, print_json, print_table
 from sagacity.cli.sources import limit_option
 
@@ -72,7 +72,7 @@ def show(*, target: ApiPlace, domain: str, version: int | None, as_json: bool) -
 @schemas.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @json_option
-@functools.partial(api_options, data="--directory")
+@api_options
 @click.pass_context
 def publish(context: click.Context, *, target: ApiPlace, file: Path, as_json: bool) -> None:
     """Publish the schema in FILE (JSON or YAML) as the next version of the domain that is its name.

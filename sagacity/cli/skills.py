@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import functools
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from api.links import path_of
 from sagacity.cli import UserError
-from sagacity.cli.changing import change, document_of, get, items
+from sagacity.cli.changing import all_items, change, get, items
 from sagacity.cli.connecting import ApiPlace, api_options, open_api, run
+from sagacity.cli.documents import document_of
 from sagacity.cli.output import cell, json_option, percent, print_json, print_table
 from sagacity.cli.sources import limit_option
+
+_OF_WORKERS: Final = ("version", "worker", "alive", "seconds", "running", "done", "failed", "started")
+_AT_ONCE: Final = 16
 
 
 @click.group()
@@ -82,7 +86,7 @@ def show(*, target: ApiPlace, id: str, as_json: bool) -> None:
 @click.option("--id", metavar="NAME", help="What the skill is called; else as the file is.")
 @click.option("--reinstate", is_flag=True, help="Offer it again if it was retired.")
 @json_option
-@functools.partial(api_options, data="--directory")
+@api_options
 @click.pass_context
 def register(
     context: click.Context, *, target: ApiPlace, file: Path, id: str | None, reinstate: bool, as_json: bool
@@ -134,21 +138,27 @@ def route(context: click.Context, *, target: ApiPlace, id: str, shares: tuple[st
 
 
 @skills.command()
-@click.argument("id")
+@click.argument("id", required=False)
 @json_option
 @api_options
-def workers(*, target: ApiPlace, id: str, as_json: bool) -> None:
-    """Who offers a skill now, by their heartbeats.
+def workers(*, target: ApiPlace, id: str | None, as_json: bool) -> None:
+    """Who offers a skill now, by their heartbeats; without ID, who offers any of them.
 
     Example:
 
         sagacity skills workers code_review
     """
+    if id is None:
+        rows = run(_all_workers(target))
+        if as_json:
+            return print_json(rows)
+        return print_table(
+            ("skill", *_OF_WORKERS), [[cell(row[name]) for name in ("skill", *_OF_WORKERS)] for row in rows]
+        )
     found = run(get(target, f"{path_of('skill', id)}/workers"))
     if as_json:
         return print_json(found)
-    columns = ("version", "worker", "alive", "seconds", "running", "done", "failed", "started")
-    print_table(columns, [[cell(row[column]) for column in columns] for row in found["items"]])
+    print_table(_OF_WORKERS, [[cell(row[name]) for name in _OF_WORKERS] for row in found["items"]])
 
 
 @skills.command()
@@ -220,3 +230,15 @@ async def _show(target: ApiPlace, id: str) -> tuple[Any, Any, Any]:
     path = path_of("skill", id)
     async with open_api(target) as api:
         return await api.get(path), await api.get(f"{path}/workers"), await api.get(f"{path}/figures")
+
+
+async def _all_workers(target: ApiPlace) -> list[Any]:
+    async with open_api(target) as api:
+        room = asyncio.Semaphore(_AT_ONCE)
+
+        async def of(path: str) -> list[Any]:
+            async with room:
+                return (await api.get(f"{path}/workers"))["items"]
+
+        paths = [path_of("skill", each["id"]) async for each in all_items(api, "/api/v1/skills", limit=500)]
+        return [worker for workers in await asyncio.gather(*map(of, paths)) for worker in workers]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Any
 
 import click
 
 from api.links import path_of
-from sagacity.cli.changing import change, document_of, get, items
+from sagacity.cli.changing import change, get, items
 from sagacity.cli.connecting import ApiPlace, api_options, run
+from sagacity.cli.documents import document_of
 from sagacity.cli.output import cell, json_option, print_json, print_table
 
 limit_option = click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
@@ -64,7 +64,7 @@ def show(*, target: ApiPlace, id: str, as_json: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--id", metavar="ID", help="The source's id; made when missing.")
 @json_option
-@functools.partial(api_options, data="--directory")
+@api_options
 @click.pass_context
 def register(context: click.Context, *, target: ApiPlace, file: Path, id: str | None, as_json: bool) -> None:
     """Register the source that the JSON (or YAML) in FILE describes; secrets are names of variables.

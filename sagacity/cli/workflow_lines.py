@@ -45,7 +45,8 @@ def run_line(event: workflow.Event) -> str:
         return _end_line(event)
     match event:
         case workflow.Started(definition, version, steps):
-            of = f"{definition} {version}" if definition else "one skill"
+            asked = ", ".join(step.skill for step in steps.values() if step.skill) or "one skill"
+            of = f"{definition} {version}" if definition else asked
             return escape(f"started: {of}, {len(steps)} steps")
         case workflow.StepStarted(step, question=question, count=count, until=until):
             by = f", by {until:%Y-%m-%d %H:%M}" if until else ""

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Any
 
 import click
 
-from api.links import path_of
-from sagacity.cli.changing import command_body, document_of, get, items
+from sagacity.cli.changing import command_body, items
 from sagacity.cli.command import json_of, print_outcome, refusal_of, send
-from sagacity.cli.connecting import ApiPlace, api_options, open_api, run
-from sagacity.cli.dead_letters import dead_letters, retry
+from sagacity.cli.connecting import ApiPlace, api_options, run
+from sagacity.cli.dead_letters import dead_letters, give_up, retry
+from sagacity.cli.documents import document_of
 from sagacity.cli.output import cell, json_option, print_json, print_table
 from sagacity.cli.sources import limit_option
 from sagacity.cli.workflow_answers import approve, cancel, reject
 from sagacity.cli.workflow_names import missing_names
+from sagacity.cli.workflow_showing import graph, show, skills_of
 
 
 @click.group()
@@ -24,7 +24,7 @@ def workflows() -> None:
     """Publish, start, follow and deal with workflows."""
 
 
-for command in (approve, reject, cancel, retry, dead_letters):
+for command in (approve, reject, cancel, retry, give_up, dead_letters, show, graph):
     workflows.add_command(command)
 
 
@@ -55,7 +55,7 @@ def definitions(*, target: ApiPlace, skill: str | None, status: str | None, limi
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--name", metavar="NAME", help="What the definition is called; else as the file is.")
 @json_option
-@functools.partial(api_options, data="--directory")
+@api_options
 @click.pass_context
 def publish(context: click.Context, *, target: ApiPlace, file: Path, name: str | None, as_json: bool) -> None:
     """Publish the next version of the definition that the JSON (or YAML) in FILE describes.
@@ -85,7 +85,7 @@ def publish(context: click.Context, *, target: ApiPlace, file: Path, name: str |
 @click.option("--budget", type=click.FloatRange(0), metavar="COST", help="The most that it may cost.")
 @click.option("--follow", is_flag=True, help="Tell what happens until it is over.")
 @json_option
-@functools.partial(api_options, data="--directory")
+@api_options
 @click.pass_context
 def start(
     context: click.Context,
@@ -161,74 +161,18 @@ def list_command(
     found = run(items(target, "/api/v1/workflows", **query, limit=limit))
     if as_json:
         return print_json(found)
+    skills = run(skills_of(target, [row["id"] for row in found if not row["definition"]]))
     rows = [
-        (row["id"], row["definition"], row["status"], f"{row['steps_done']}/{row['steps_total']}", *_when(row))
+        (
+            row["id"],
+            row["definition"] or skills[row["id"]],
+            row["status"],
+            f"{row['steps_done']}/{row['steps_total']}",
+            *_when(row),
+        )
         for row in found
     ]
     print_table(("id", "definition", "status", "steps", "started", "ended", "reason"), rows)
-
-
-@workflows.command()
-@click.argument("id")
-@json_option
-@api_options
-def show(*, target: ApiPlace, id: str, as_json: bool) -> None:
-    """One run: its steps, and what it waits for.
-
-    Example:
-
-        sagacity workflows show review-1
-    """
-    found = run(get(target, path_of("workflow", id)))
-    if as_json:
-        return print_json(found)
-    of = f"{found['definition']} {found['definition_version']}" if found["definition"] else "one skill"
-    why = f" ({found['reason']})" if found["reason"] else ""
-    click.echo(f"{found['id']}: {of}, {found['status']}{why}, cost {found['cost']:g}")
-    for question in found["waiting_for"]:
-        click.echo(f"waits for an answer to {question['step']}: {question['question']}")
-    for call, each in found["under_way"].items():
-        click.echo(f"{each.get('status', 'requested')}: {call}, {each['skill']} {each.get('reason', '')}".rstrip())
-    rows = [
-        (name, each["kind"], each.get("status", "waiting"), each.get("calls", 0), cell(each.get("seconds")), _why(each))
-        for name, each in found["steps"].items()
-    ]
-    print_table(("step", "kind", "status", "calls", "seconds", "reason"), rows)
-
-
-@workflows.command()
-@click.argument("id")
-@click.option("--definition", is_flag=True, help="ID is a definition's name; else it is a run's id.")
-@click.option("--mermaid", is_flag=True, help="As a flowchart of Mermaid.")
-@json_option
-@api_options
-def graph(*, target: ApiPlace, id: str, definition: bool, mermaid: bool, as_json: bool) -> None:
-    """A run (or a definition) as a graph: steps, and what they need.
-
-    Example:
-
-        sagacity workflows graph review-1 --mermaid
-    """
-    path = f"{path_of('workflow_definition' if definition else 'workflow', id)}/graph"
-    if mermaid:
-        return click.echo(run(_chart(target, path)), nl=False)
-    found = run(get(target, path))
-    if as_json:
-        return print_json(found)
-    needs = {
-        node["id"]: [edge["source"] for edge in found["edges"] if edge["target"] == node["id"]]
-        for node in found["nodes"]
-    }
-    rows = [
-        (node["id"], node["kind"], node["status"], ", ".join(node["asks"]), ", ".join(needs[node["id"]]))
-        for node in found["nodes"]
-    ]
-    print_table(("step", "kind", "status", "asks", "after"), rows)
-
-
-async def _chart(target: ApiPlace, path: str) -> str:
-    async with open_api(target) as api:
-        return (await api.send("GET", path, {"format": "mermaid"})).text
 
 
 def _followed(target: ApiPlace, id: str, as_json: bool) -> int:
@@ -239,8 +183,3 @@ def _followed(target: ApiPlace, id: str, as_json: bool) -> int:
 
 def _when(row: Any) -> tuple[str, str, str]:
     return row["started_at"], cell(row["ended_at"]), cell(row["reason"])
-
-
-def _why(step: Any) -> str:
-    undone = f"{step['undone']} undone" if step.get("undone") else ""
-    return "; ".join(each for each in (step.get("reason", ""), undone) if each)

@@ -96,11 +96,17 @@ class Attempts:
         """However long the object store is away: the attempt has a deadline."""
         skill = self._means.local[work.skill, work.version]
         progress = _Progress(work.call, work.attempt, self._give)
-        while True:
-            try:
-                return await self._means.perform(skill, work, progress, lease.begun)
-            except LogUnavailable:
-                await asyncio.sleep(_PAUSE)
+        try:
+            while True:
+                try:
+                    result = await self._means.perform(skill, work, progress, lease.begun)
+                    break
+                except LogUnavailable:
+                    await asyncio.sleep(_PAUSE)
+            progress.tell()
+            return result
+        finally:
+            progress.end()
 
 
 def said_of(id: str, attempt: int, result: Result, worker: str = "") -> CallSucceeded | CallFailed:
@@ -161,21 +167,45 @@ class _Lease:
 
 
 class _Progress:
-    """May be told from any thread, and as often as one likes."""
+    """May be told from any thread, and as often as one likes: passed on is the first, and then the latest."""
 
-    __slots__ = ("_attempt", "_call", "_give", "_last", "_loop")
+    __slots__ = ("_attempt", "_call", "_give", "_is_over", "_is_under_way", "_latest", "_loop", "_next", "_timer")
 
     def __init__(self, call: str, attempt: int, give: Callable[[Said], None]) -> None:
         self._call = call
         self._attempt = attempt
         self._give = give
         self._loop = asyncio.get_running_loop()
-        self._last = 0.0
+        self._latest: tuple[float, str] | None = None
+        self._is_under_way = False
+        """What takes the latest to the loop."""
+        self._is_over = False
+        self._next = 0.0
+        self._timer: asyncio.TimerHandle | None = None
 
     def __call__(self, fraction: float, note: str = "") -> None:
-        at = time.monotonic()
-        if at - self._last < _BETWEEN:
-            return
-        self._last = at
-        said = CallProgressed(self._call, self._attempt, min(max(fraction, 0.0), 1.0), note[:1_000])
-        self._loop.call_soon_threadsafe(self._give, said)
+        self._latest = min(max(fraction, 0.0), 1.0), note[:1_000]
+        if not self._is_under_way:
+            self._is_under_way = True
+            self._loop.call_soon_threadsafe(self._tell_in_time)
+
+    def tell(self) -> None:
+        """What was not passed on yet."""
+        self._is_under_way = False
+        latest, self._latest = self._latest, None
+        if latest is not None and not self._is_over:
+            self._next = time.monotonic() + _BETWEEN
+            self._give(CallProgressed(self._call, self._attempt, *latest))
+
+    def end(self) -> None:
+        """Nothing more is passed on, though a thread may go on telling."""
+        self._is_over = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _tell_in_time(self) -> None:
+        wait = self._next - time.monotonic()
+        if wait > 0:
+            self._timer = self._loop.call_later(wait, self.tell)
+        else:
+            self.tell()

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from domain import skill, workflow_definition
 from domain.decider import Decider
-from domain.workflow_definition import Step
+from domain.workflow_definition import Step, latest_of, left_open
 from eventstore.aggregates import Aggregates
 from eventstore.envelope import Recorded
 from eventstore.keeping_up import keep_up
@@ -83,8 +83,14 @@ class Known:
         offered = found.versions.get(version) if found is not None else None
         return offered.specification if offered is not None else None
 
-    async def look(self, steps: Mapping[str, Step]) -> None:
-        """At the log for whatever is named in `steps` and not known: it may have come a moment ago.
+    def pinned(self, steps: Mapping[str, Step]) -> dict[str, int]:
+        """The versions of the workflows that they name without one, as they are now."""
+        states = self.definitions.states
+        return latest_of({name: states[name] for name in left_open(steps) if name in states})
+
+    async def look(self, steps: Mapping[str, Step], pinned: Mapping[str, int]) -> None:
+        """At the log for whatever is named in `steps`, or `pinned` of workflows, and not known: it may have come a
+        moment ago.
 
         Raises LogUnavailable."""
         skills, workflows = named(steps)
@@ -93,7 +99,8 @@ class Known:
             if known is None or (version and version not in known.versions):
                 await self.skills.look(name)
         for name in workflows:
-            if name not in self.definitions.states:
+            definition = self.definitions.states.get(name)
+            if definition is None or pinned.get(name, definition.latest) not in definition.versions:
                 await self.definitions.look(name)
 
 

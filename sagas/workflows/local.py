@@ -59,7 +59,7 @@ class Local:
 
 
 async def _here(skill: Skill[Any, Any], call: Work, progress: Progress, places: Places | None) -> Result:
-    """Its input comes from JSON and its output goes through it, as beside the event loop: what it changes is its own."""
+    """Its input is made from JSON and its output becomes JSON, as beside the event loop: what it changes is its own."""
     begun = time.perf_counter()
     context = Context(call.user, call.system, call.security, progress, places=places)
     answer = await called_here(skill, msgspec.json.encode(call.input.inline), context)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from domain import skill, workflow
 from domain.workflow import Call, ChildEnded, Ended, Parent, Running
-from domain.workflow_calls import depth_of
+from domain.workflow_calls import depth_of, lineage
 from domain.workflow_course import CallFailed
 from domain.workflow_patterns import expanded
 from eventstore.envelope import StreamId
@@ -72,18 +72,21 @@ class Outside:
         faults = self._means.checks.faults(definition.input, given)
         if faults:
             return _invalid(id, call, faults)
+        steps = expanded(definition)
+        await self._means.known.look(steps, {})
         until = self._means.clock() + timedelta(seconds=definition.timeout) if definition.timeout else None
         begin = workflow.Begin(
             call.skill,
             int(call.version),
-            dict(expanded(definition)),
+            steps,
             call.input,
             definition.output,
             until,
             state.context,
             state.grants,
-            _left(state),
-            Parent(self._run, id, depth_of(state) + 1),
+            call.policy.budget if call.policy.budget is not None else _left(state),
+            Parent(self._run, id, depth_of(state) + 1, lineage(state)),
+            self._means.known.pinned(steps),
         )
         category, command_id = workflow.workflow.category, _command_id("begin", id)
         refused = await self._means.tell(category, id, begin, command_id, origin, as_origin=True)
@@ -192,7 +195,7 @@ def _invalid(id: str, call: Call, faults: Sequence[str]) -> CallFailed:
 
 
 def _left(state: Running) -> float | None:
-    """Of the budget."""
+    """Of the budget, for what was asked for before shares of it were given."""
     return None if state.budget is None else max(0.0, state.budget - state.cost)
 
 

@@ -181,7 +181,7 @@ class Run:
         await self._history.read()
         state = self._history.state
         if isinstance(state, Running):
-            await self._means.known.look(state.steps)
+            await self._means.known.look(state.steps, state.pinned)
         if self._recovering and self._history.origin is not None:
             self._unproven = True
             self._given_up = await self._outside.make_up(state)

@@ -136,6 +136,23 @@ async def test_of_those_with_a_capability_the_one_that_works_best_is_asked(api, 
     assert (await done(client, capability="code", goal="what is wrong with my code?"))["chosen"]["id"] == "code_review"
 
 
+async def test_of_those_with_a_capability_only_one_that_takes_the_input_is_asked(api, client):
+    takes = {"one_text": {"text": {"type": "string"}}, "texts": {"texts": {"type": "array"}}}
+    for id, properties in takes.items():
+        schema = {"type": "object", "required": [*properties], "properties": properties}
+        of = {"version": "1", "capabilities": ["words"], "input": schema}
+        await command(client, "skill.register", id, specification=of)
+        await get(api, client, f"/skills/{id}")
+    for goal in ({}, {"goal": "one text or texts"}):
+        for id, given in {"one_text": {"text": "a"}, "texts": {"texts": ["a"]}}.items():
+            found = await done(client, capability="words", input=given, **goal)
+            assert found["chosen"]["id"] == id
+            assert found["chosen"]["candidates"][0]["id"] == id
+    refused = is_problem(await execute(client, capability="words", input={"text": 5}), 409, "nothing-near")
+    assert "one_text: /text 5 is not of type 'string'" in refused["detail"]
+    assert "; texts: 'texts' is a required property" in refused["detail"]
+
+
 @pytest.mark.parametrize(
     ("goal", "meant"),
     [

@@ -221,6 +221,17 @@ async def test_the_graph_of_a_run_says_how_far_each_step_is(api, client):
     assert (nodes[1]["items"], nodes[1]["succeeded"]) == (2, 2)
 
 
+async def test_when_a_run_is_over_none_of_its_steps_goes_on(api, client):
+    """Those that were worked on are cancelled; the others will never begin."""
+    id = fresh("r")
+    await run_of(api, *planned(id), workflow.Cancelled("enough"), id=id)
+    graph = await get(api, client, f"/workflows/{id}/graph")
+    assert [node["status"] for node in graph["nodes"]] == ["succeeded", "cancelled", "not_begun", "not_begun"]
+    chart = (await client.get(f"/api/v1/workflows/{id}/graph", params={"format": "mermaid"})).text
+    assert 'n2{"agree<br/>approval<br/>not begun"}:::not_begun' in chart
+    assert "classDef not_begun" in chart
+
+
 async def test_a_graph_names_the_fallback_that_was_asked_and_the_skill_that_had_failed(api, client):
     id = fresh("r")
     instead = requested(id, 10, "ship", "courier", instead_of=f"{id}-9"), succeeded(id, 10, 1)

@@ -10,6 +10,7 @@ import pytest
 
 from domain import experiment
 from sagacity.cli.model_following import HowFar, Screen
+from sagacity.cli.output import print_table
 
 Shown = Callable[[Callable[[Screen], None]], str]
 
@@ -63,6 +64,22 @@ def test_evidence_goes_on_up_to_as_many_labels_as_the_policy_allows(shown: Shown
     seen = shown(lambda screen: screen.evidence("shadow: [green]better[/green]", HowFar(1_234, 5_000)))
     assert "━" in seen
     assert "1,234/5,000" in seen
+
+
+def test_a_table_cuts_nothing_and_says_times_as_people_read_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a narrow terminal; whoever reads it from a pipe gets the moment as it is."""
+    terminal, id = Terminal(), "run-01a200e5237e710b9e7c5d2b1f0a4c3d"
+    monkeypatch.setattr(sys, "stdout", terminal)
+    for name, value in {"TERM": "dumb", "COLUMNS": "60", "TZ": "UTC"}.items():
+        monkeypatch.setenv(name, value)
+    print_table(("id", "at", "reason"), [(id, "2026-11-22T01:02:03.5Z", "there was nobody who could do it at all")])
+    header, *lines = terminal.getvalue().splitlines()
+    assert "…" not in terminal.getvalue()
+    place = header.index("at")
+    assert "".join(line[:place].strip() for line in lines) == id
+    assert "11-22 01:02:03" in " ".join(line[place : header.index("reason")].strip() for line in lines)
 
 
 def test_where_nobody_knows_how_long_it_takes_there_is_no_bar(shown: Shown) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sagacity.cli.automations import trigger_line
 from tests.cli.conftest import Sagacity
 
 NOBODY = ("--url", "http://127.0.0.1:9")  # the discard port: nothing listens there
@@ -63,3 +64,16 @@ def test_every_command_explains_itself_with_an_example(sagacity: Sagacity, comma
     assert shown.status == 0
     assert "Example" in shown.text
     assert f"sagacity {command}" in shown.text
+
+
+@pytest.mark.parametrize(
+    ("moments", "line"),
+    [
+        ({"cron": "0 2 * * *", "time_zone": "Europe/Berlin"}, "the clock: 0 2 * * * Europe/Berlin"),
+        ({"cron": None, "at": "2026-12-01T08:00:00Z"}, "the clock: once, at 2026-12-01T08:00:00Z"),
+        ({"cron": None, "every": "15m"}, "the clock: every 15m"),
+        ({"cron": None, "every": 90}, "the clock: every 90s"),
+    ],
+)
+def test_what_sets_a_rule_off_by_the_clock_is_told_in_a_line(moments: dict[str, object], line: str) -> None:
+    assert trigger_line({"type": "time_scheduler", "time_zone": "UTC", "at": None, "every": None, **moments}) == line

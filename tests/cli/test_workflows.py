@@ -12,13 +12,16 @@ from typing import Any, get_args
 
 import httpx
 import pytest
+from msgspec import to_builtins
 from rich.text import Text
 
 from domain import workflow
 from domain.workflow import Started, Value
+from domain.workflow_definition import Approval, Step
 from sagacity.cli.workflow_following import end_of
 from sagacity.cli.workflow_lines import run_line
 from sagacity.wiring import open_core
+from skills.protocol import Heartbeat, heartbeat_subject
 from tests.api.calls import fresh
 from tests.cli.conftest import Platform, Ran, Sagacity
 from tests.projections.workflow_stories import BEGAN, agreed, failed, planned, requested, started, succeeded, tell
@@ -47,6 +50,10 @@ class Run:
         assert ran.status == 0, ran
         return json.loads(ran.out)
 
+    @property
+    def nats_url(self) -> str:
+        return self._platform.nats_url
+
     def tell(self, id: str, *events: workflow.Event) -> None:
         """And the read models know it."""
         position = asyncio.run(self._told(id, *events))
@@ -68,6 +75,14 @@ def write(name: str, text: str) -> str:
     return name
 
 
+def beats(run: Run, beat: Heartbeat) -> None:
+    async def tell() -> None:
+        async with open_core(run.nats_url) as core:
+            await core.connection.request(heartbeat_subject(beat), json.dumps(to_builtins(beat)).encode())
+
+    asyncio.run(tell())
+
+
 # --- skills --------------------------------------------------------------------------------------------------------
 
 
@@ -86,6 +101,9 @@ def test_skills_are_registered_routed_shown_and_retired(run: Run) -> None:
     assert run("skills", "retire", name, "2", "--reason", "too slow").status == 0
     assert "2\t0.0 %\tretired" in run("skills", "show", name).text
     assert run.json("skills", "workers", name)["items"] == []
+    beats(run, Heartbeat(name, "1", "w1", BEGAN, 1, 2, 0))
+    assert [row["skill"] for row in run.json("skills", "workers")] == [name]
+    assert run("skills", "workers").text.splitlines()[1].split("\t")[:4] == [name, "1", "w1", "True"]
     refused = run("skills", "route", name, "2=1")
     assert (refused.status, refused.text.split(":")[1]) == (1, " version_retired")
 
@@ -158,6 +176,40 @@ def test_a_question_is_answered_from_the_command_line(run: Run) -> None:
     assert run.json("workflows", "show", id)["cancelling"] is True
 
 
+def test_a_run_is_shown_step_by_step_in_the_order_in_which_they_begin(run: Run) -> None:
+    """Whatever the lengths of their names; and what goes on says what it waits for."""
+    id, of = fresh("r"), fresh("skill")
+    steps = {
+        "prepare": Step(skill=of),
+        "b": Step(skill="planner", needs=("prepare",)),
+        "agree": Step(approval=Approval("Go?"), needs=("b",)),
+        "go": Step(skill="shipper", needs=("agree",)),
+    }
+    run.tell(id, started(steps=steps), requested(id, 1, "prepare", of))
+    assert f"requested: {id}-1, {of} (no worker offers {of} 1)\n" in run("workflows", "show", id).text
+    run.tell(id, succeeded(id, 1), requested(id, 2, "b", "planner"), succeeded(id, 2))
+    run.tell(id, workflow.StepStarted("agree", question="Go?"))
+    assert _statuses(run, id) == ["prepare succeeded", "b succeeded", "agree asked", "go waiting"]
+    run.tell(id, workflow.Cancelled("enough"))
+    assert _statuses(run, id) == ["prepare succeeded", "b succeeded", "agree cancelled", "go not begun"]
+
+
+def test_a_run_of_one_skill_is_called_after_it(run: Run) -> None:
+    id, of = fresh("r"), fresh("skill")
+    run.tell(id, Started("", 0, {"call": Step(skill=of)}, Value()), workflow.RunFailed("no"))
+    assert run("workflows", "show", id).text.startswith(f"{id}: {of}, failed (no)")
+    assert f"\n{id}\t{of}\tfailed\t" in run("workflows", "list").text
+    assert f"started: {of}, 1 steps" in run("workflows", "follow", id).text
+
+
+def _statuses(run: Run, id: str) -> list[str]:
+    """As `show` and `graph` have them alike."""
+    tables = [run("workflows", command, id).text.splitlines() for command in ("show", "graph")]
+    shown, graph = ([line.split("\t") for line in table if "\t" in line][1:] for table in tables)
+    assert [line[:3] for line in shown] == [line[:3] for line in graph]
+    return [f"{line[0]} {line[2]}" for line in shown]
+
+
 def test_a_graph_is_printed_as_a_flowchart(run: Run) -> None:
     id = fresh("r")
     run.tell(id, *planned(id))
@@ -180,6 +232,14 @@ def test_dead_letters_are_listed_and_retried(run: Run) -> None:
     assert run("workflows", "retry", id, "--call", f"{id}-1").status == 1, "it is not parked any more"
     position = run.json("workflows", "show", id)["position"]
     assert position > 0
+    other = fresh("r")
+    broken = [each for number in (1, 2) for each in (requested(other, number, "plan", of), failed(other, number))]
+    run.tell(other, started(), *broken, *(workflow.Parked(f"{other}-{number}", "no") for number in (1, 2)))
+    several = run("workflows", "give-up", other)
+    assert (several.status, f"{other}-1, {other}-2" in several.errors) == (2, True)
+    assert run("workflows", "give-up", other, "--call", f"{other}-1").status == 0
+    assert run("workflows", "give-up", other, "--reason", "nobody needs it").status == 0
+    assert run("workflows", "give-up", other).errors == f"sagacity: no call of {other} is parked\n"
     none = run("workflows", "dead-letters", "--run", id, "--failure", "invalid", "--retry-all")
     assert (none.status, none.text.splitlines()[1:]) == (0, [])
     retried = run("workflows", "dead-letters", "--run", id, "--failure", "timeout", "--retry-all")
@@ -306,8 +366,20 @@ def test_a_run_that_waits_for_the_clock_is_not_at_its_end() -> None:
 
 BAD_CALLS = {
     "no JSON": (["workflows", "start", "w", "--input", "{"], "--input: is no JSON"),
-    "no file": (["workflows", "publish", "none.yaml"], "none.yaml cannot be read: No such file"),
+    "no file": (["workflows", "publish", "none.yaml"], "sagacity: none.yaml cannot be read: No such file"),
+    "no JSON file": (["workflows", "publish", "none.json"], "sagacity: none.json cannot be read: No such file"),
+    "keys that YAML takes for something else, or twice": (
+        ["workflows", "publish", "keys.yaml"],
+        'keys.yaml: line 2: YAML reads the key on as true or false; write "on"; '
+        "line 4: the key ship is there already, in line 3; "
+        'line 5: YAML reads the key no as true or false; write "no"\n',
+    ),
     "no YAML": (["workflows", "publish", "broken.yaml"], "broken.yaml: is no YAML"),
+    "no platform there": (["workflows", "list", "--data", "none"], "no platform runs in none"),
+    "nor where it was called otherwise": (
+        ["workflows", "start", "w", "--directory", "none"],
+        "no platform runs in none",
+    ),
     "no version": (["workflows", "start", "w", "--version", "0"], "0 is not in the range"),
     "every fault of shares": (
         ["skills", "route", "s", "1", "2=x", "3=1", "3=2"],
@@ -323,7 +395,8 @@ BAD_CALLS = {
 @pytest.mark.parametrize(("arguments", "says"), BAD_CALLS.values(), ids=BAD_CALLS)
 def test_a_bad_call_is_one_line(sagacity: Sagacity, arguments: list[str], says: str) -> None:
     write("broken.yaml", "steps: {a: {")
-    called = sagacity(*arguments, *NOBODY)
+    write("keys.yaml", "steps:\n  on: {}\n  ship: {skill: a}\n  ship: {skill: b}\n  plan: {input: {no: 1}}\n")
+    called = sagacity(*arguments, *(() if "none" in arguments else NOBODY))
     assert (called.status, called.out) == (2, b"")
     assert called.errors.startswith("sagacity: ")
     assert called.errors.count("\n") == 1
@@ -340,7 +413,7 @@ def test_every_fault_of_a_definition_is_named(run: Run) -> None:
 COMMANDS = (
     *(f"skills {name}" for name in ("list", "show", "register", "retire", "route", "workers", "figures")),
     *(f"workflows {name}" for name in ("definitions", "publish", "start", "follow", "list", "show", "graph")),
-    *(f"workflows {name}" for name in ("approve", "reject", "cancel", "retry", "dead-letters")),
+    *(f"workflows {name}" for name in ("approve", "reject", "cancel", "retry", "give-up", "dead-letters")),
 )
 
 

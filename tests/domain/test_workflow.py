@@ -106,6 +106,8 @@ def test_a_sub_workflow_is_known_by_the_call_that_asks_for_it():
     """What is left of a budget is not the same when it is asked for again after a crash."""
     assert decide(structs.replace(BEGIN, budget=1.0), begun(BEGIN)) == ()
     assert decide(structs.replace(BEGIN, budget=1.0), over(BEGIN)) == ()
+    others = structs.replace(BEGIN, parent=Parent("p", "p-2"))
+    assert "differs in parent" in decide(others, over(BEGIN)).reason
 
 
 @pytest.mark.parametrize("command", [Start("d"), Invoke("a")])

@@ -326,12 +326,25 @@ def test_with_every_circuit_open_the_fallback_is_asked_at_once():
 def test_without_a_fallback_it_waits_until_the_circuit_may_be_tried_and_loses_no_attempt():
     run = Run(alone(), skills=versions({"v1": after(30)}, v1=1))
     assert run.to_start == ()
-    assert due(run.state) == after(30)
+    assert after(30) <= due(run.state) <= after(30 + TWICE.first)
     run.next_moment()
     assert run.to_start == ("run-1",)
     assert run.call("run-1").attempt == 1
     run.fail("run-1", retryable=True)
     assert run.call("run-1").attempt == 2
+
+
+def test_those_that_wait_for_a_circuit_do_not_come_back_all_at_once():
+    """Those of other runs neither; and of a run the first one goes first, more or less."""
+    items = Run({"s": Step(skill="work", each="input")}, list(range(16)), skills=versions({"v1": after(30)}, v1=1))
+    moments = [event.retry_at for event in items.all(Failed)]
+    assert all(moment >= after(30) for moment in moments)
+    assert moments[0] <= after(30 + TWICE.first)
+    assert max(moments) - min(moments) > timedelta(seconds=TWICE.first)
+    alone_each = {
+        Run(alone(), id=f"r{n}", skills=versions({"v1": after(30)}, v1=1)).all(Failed)[0].retry_at for n in range(9)
+    }
+    assert len({*moments, *alone_each}) == 16 + 9
 
 
 def test_a_circuit_that_opens_between_attempts_sends_the_next_one_elsewhere():
@@ -404,3 +417,14 @@ def test_a_run_within_eight_others_begins_no_more(depth, asks):
     run = Run({"s": Step(workflow="inner")}, definitions={"inner": inner}, parent=Parent("p", "p-1", depth))
     assert isinstance(run.state, Running) is asks
     assert asks or "too deeply: at most 8" in run.ended.reason
+
+
+@pytest.mark.parametrize(
+    ("within", "name", "circle"), [((), "d", "d -> d"), (("a", "b"), "b", "b -> d -> b"), (("a", "b"), "c", "")]
+)
+def test_a_workflow_that_would_begin_itself_through_whomever_is_refused_at_once(within, name, circle):
+    known = workflow_definition.Known({1: Definition({"a": Step(skill="work")})})
+    parent = Parent("p", "p-1", len(within), within) if within else None
+    run = Run({"s": Step(workflow=name)}, definitions={name: known}, parent=parent)
+    assert isinstance(run.state, Running) is (not circle)
+    assert not circle or run.ended.reason == f"s: it would begin itself: {circle}"

@@ -40,6 +40,14 @@ def test_a_retry_begins_it_anew_under_an_id_of_its_own_as_it_is_now():
     assert run.ended.output == Value("well")
 
 
+def test_one_without_a_version_is_as_it_was_when_the_run_began():
+    steps = {"w": Step(wait=5.0), "s": Step(workflow="inner", needs=("w",)), "new": Step(workflow="new", needs=("w",))}
+    run = Run(steps, definitions={"inner": INNER}, pinned={"inner": 1})
+    run.definitions = {"inner": LATER, "new": LATER}
+    run.pass_time(5)
+    assert [(each.skill, each.version) for each in run.all(Requested)] == [("inner", "1"), ("new", "2")]
+
+
 def test_the_version_that_its_step_asks_for_is_kept_however_often_it_is_retried():
     run = failed(Step(workflow="inner", version=1, on_failure="park"))
     run.definitions = {"inner": LATER}

@@ -2,6 +2,7 @@
 
 import pytest
 
+from domain import workflow_definition
 from domain.skill import RetryPolicy, Specification
 from domain.workflow import (
     CallCancelled,
@@ -14,9 +15,11 @@ from domain.workflow import (
     Requested,
     Retry,
     RunFailed,
+    Running,
+    workflow,
 )
 from domain.workflow_course import due
-from domain.workflow_definition import Compensation, Revise, Step
+from domain.workflow_definition import Approval, Compensation, Definition, Revise, Step
 from tests.domain.workflow_story import Run, after, known
 
 
@@ -152,3 +155,29 @@ def test_a_run_whose_time_is_over_takes_back_too():
     assert run.pass_time(1) == (), "it is over only once"
     run.succeed("run-3")
     assert run.events[-1] == RunFailed("the time of the run is over", undone=1)
+
+
+@pytest.mark.parametrize("undo", [True, False])
+def test_what_was_under_way_when_a_run_is_cancelled_does_not_stay_so(undo):
+    """Calls, items of a list, sub-workflows whose runs have not ended yet, questions and waits."""
+    inner = {"inner": workflow_definition.Known({1: Definition({"x": Step(skill="x")})})}
+    steps = {
+        "done": Step(skill="a", compensate=Compensation("un-a") if undo else None),
+        "call": Step(skill="b"),
+        "list": Step(skill="c", each="input"),
+        "sub": Step(workflow="inner"),
+        "ask": Step(approval=Approval("Sure?")),
+        "pause": Step(wait=60.0),
+        "later": Step(skill="d", needs=("call",)),
+    }
+    run = Run(steps, [1, 2], definitions=inner)
+    run.succeed("run-1")
+    under_way = set(run.running.open)
+    assert len(under_way) == 4
+    run.tell(Cancel("enough"))
+    turned = workflow.fold([each for each in run.events if not isinstance(each, Cancelled)])
+    assert isinstance(turned, Running)
+    assert {turned.calls[each].status for each in under_way} == {"cancelled"}
+    statuses = {name: each.status for name, each in turned.states.items()}
+    assert statuses == dict.fromkeys(steps, "cancelled") | {"done": "succeeded", "later": "waiting"}
+    assert isinstance(run.state, Running) is undo

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from msgspec import structs
+
 from domain import skill, workflow, workflow_definition
 from domain.decider import Refusal
 from domain.skill import Offered, Specification
@@ -69,6 +71,7 @@ class Run:
         grants: Grants | None = None,
         stored: Mapping[str, Any] | None = None,
         parent: Parent | None = None,
+        pinned: Mapping[str, int] | None = None,
     ) -> None:
         definition = steps if isinstance(steps, Definition) else Definition(dict(steps))
         self.id = id
@@ -82,7 +85,7 @@ class Run:
         self.state: workflow.State = NotStarted()
         written = expanded(definition)
         begin = Begin("d", 1, written, Value(given), definition.output, until, {}, grants or Grants(), budget, parent)
-        self.tell(begin)
+        self.tell(structs.replace(begin, pinned=dict(pinned or {})))
 
     @property
     def world(self) -> World:

@@ -14,7 +14,15 @@ from handlers.resolve import Part, resolve
 NUMBER = {"type": "object", "properties": {"n": {"type": "integer"}, "m": {"type": "integer"}}, "required": ["n"]}
 first = Definition({"s": Step(skill="double")}, input=NUMBER)
 second = Definition({"s": Step(chain=Chain((SkillCall("double"), SkillCall("add"))))}, timeout=60.0, output="${input}")
+outer = Definition(
+    {
+        **{name: Step(workflow=name) for name in ("flow", "gone", "nothing")},
+        "inner": Step(workflow="inner", version=1),
+    }
+)
 states = {
+    "outer": (workflow_definition.Published(1, outer),),
+    "inner": (workflow_definition.Published(1, first), workflow_definition.Published(2, first)),
     "flow": (workflow_definition.Published(1, first), workflow_definition.Published(2, second)),
     "gone": (workflow_definition.Published(1, first), workflow_definition.Withdrawn("")),
     "double": (
@@ -64,6 +72,12 @@ async def test_without_a_version_it_is_the_latest_with_its_patterns_written_out_
     begin = part.command
     assert (begin.version, list(begin.steps), begin.output) == (2, ["s__1", "s"], "${input}")
     assert timedelta(seconds=55) < begin.until - datetime.now(UTC) <= timedelta(seconds=60)
+
+
+async def test_it_stays_with_the_versions_of_the_workflows_that_it_names():
+    """What is not there, or not any more, is looked for when it is asked for."""
+    (part,) = await resolved(workflow.Start("outer"))
+    assert part.command.pinned == {"flow": 2}
 
 
 @pytest.mark.parametrize(

@@ -118,3 +118,13 @@ def isolated_python(text: Text, context: Context) -> list[Any]:
     scope["found"] = found
     exec(text.text, scope)
     return found
+
+
+@skill("naps_in_pool", runs="process", lease=5.0)
+def naps_in_pool(file: str, context: Context) -> int:
+    """Whose process it is stands in the file before it begins."""
+    beside = Path(f"{file}.new")
+    beside.write_text(str(os.getpid()))
+    beside.rename(file)
+    time.sleep(25)
+    return 0

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from domain import workflow
 from domain.skill import RetryPolicy
 from domain.workflow import Value
 from sagas.workflows.local import Local
@@ -75,3 +76,23 @@ async def test_what_a_skill_changes_of_its_input_or_context_nobody_else_sees(log
         await story.start({"list": [1]}, context={"notes": [1]})
         assert (await story.ended()).output.inline == {"list": [1]}
         assert seen == [([1], [1])] * 2
+
+
+@pytest.mark.parametrize("runs", ["async", "thread"])
+async def test_the_last_that_a_skill_tells_of_its_progress_is_on_the_record(log_url, runs):
+    async with running(log_url, f"far-{runs}") as story:
+
+        def tell(given: int, context: Context) -> int:
+            for step in range(given + 1):
+                context.progress(step / given, f"step {step}")
+            return given
+
+        async def tell_here(given: int, context: Context) -> int:
+            return tell(given, context)
+
+        skill(story.of("tell"))(tell_here if runs == "async" else tell)
+        story.skills.append(skill_of(tell_here if runs == "async" else tell))
+        await story.run({"s": {"skill": story.of("tell")}}, 1_000)
+        told = [(each.fraction, each.note) for each in await story.events(workflow.Progressed)]
+        assert told[-1] == (1.0, "step 1000")
+        assert len(told) <= 2

@@ -3,7 +3,7 @@
 import asyncio
 
 from domain import workflow
-from domain.skill import RetryPolicy
+from domain.skill import Cost, RetryPolicy
 from tests.sagas.workflows.story import running
 
 NO_RETRY = RetryPolicy(attempts=1)
@@ -140,7 +140,7 @@ async def test_a_sub_workflow_gives_its_output_to_the_one_that_asked(log_url):
         ended = await story.run(steps, 4)
         assert ended.output.inline == 16
         child = await story.state(f"{story.of('run')}-1")
-        assert child.parent == workflow.Parent(story.of("run"), f"{story.of('run')}-1")
+        assert child.parent == workflow.Parent(story.of("run"), f"{story.of('run')}-1", 1, (story.of("flow"),))
 
 
 async def test_a_sub_workflow_is_not_begun_with_what_it_does_not_take(log_url):
@@ -180,3 +180,38 @@ async def test_one_skill_alone_is_a_run_too(log_url):
         await story.accepted("workflow.invoke", story.of("run"), {"skill": story.of("double"), "input": 3})
         ended = await story.ended()
         assert (ended.outcome, ended.output.inline) == ("completed", 6)
+
+
+async def test_a_run_stays_with_the_versions_of_the_workflows_that_were_there_when_it_began(log_url):
+    async with running(log_url, "pinned") as story:
+        gate, opened = asyncio.Event(), story.skill("gate", lambda given: gate.wait())
+        first, second = story.skill("first", lambda given: "first"), story.skill("second", lambda given: "second")
+        await story.publish({"x": {"skill": first}}, "inner")
+        inner = {"workflow": story.of("inner")}
+        await story.publish({"i": inner}, "middle")
+        steps = {
+            "gate": {"skill": opened},
+            "direct": {**inner, "needs": ["gate"]},
+            "middle": {"workflow": story.of("middle"), "needs": ["gate"]},
+        }
+        await story.publish(steps, output={"direct": "${steps.direct.output}", "middle": "${steps.middle.output}"})
+        await story.start()
+        await story.until(lambda: asyncio.sleep(0, story.done), bool)
+        await story.publish({"x": {"skill": second}}, "inner")
+        gate.set()
+        assert (await story.ended()).output.inline == {"direct": "first", "middle": "second"}
+        again = await story.command("workflow.start", story.of("run"), {"definition": story.of("flow")})
+        assert (again.outcome, len(await story.events(workflow.Started))) == ("accepted", 1)
+        other = await story.command("workflow.start", story.of("run"), {"definition": story.of("flow"), "budget": 1.0})
+        assert (other.outcome, other.refusal) == ("refused", "run_exists")
+
+
+async def test_what_sub_workflows_side_by_side_cost_stays_within_the_budget(log_url):
+    async with running(log_url, "shared") as story:
+        dear = story.skill("dear", cost=Cost(per_call=1.0))
+        await story.publish({"x": {"skill": dear, "each": "`[1, 2, 3, 4]`", "partial": {"share": 0.0}}}, "inner")
+        part = {"workflow": story.of("inner"), "on_failure": "continue"}
+        await story.publish({"a": part, "b": part})
+        await story.start(budget=5.0)
+        ended = await story.ended()
+        assert (ended.outcome, ended.cost, len(story.done)) == ("completed", 4.0, 4)

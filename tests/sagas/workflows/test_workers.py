@@ -6,6 +6,7 @@ import asyncio
 from base64 import b64decode
 from contextlib import asynccontextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from skills.skill import Context, skill, skill_of
 from skills.streams import consumer_name
 from skills.worker import Worker
 from tests.sagas.workflows.story import running
+from tests.skills.offered import naps_in_pool
 
 
 @asynccontextmanager
@@ -34,13 +36,18 @@ async def worker(story, url, name, function, at_once=10, seconds=0.0, **options)
         return function(given)
 
     skill(story.of(name), **options)(work)
-    offered = skill_of(work)
+    async with serving(story, url, skill_of(work), at_once):
+        yield story.of(name)
+
+
+@asynccontextmanager
+async def serving(story, url, offered, at_once=10):
     story.others.append(offered)
     working = Worker([offered], url, name=f"worker-{story.name}", concurrency=at_once)
     task = asyncio.create_task(working.run())
     try:
         await asyncio.wait_for(working.ready.wait(), 10)
-        yield story.of(name)
+        yield
     finally:
         await end_tasks(task)
 
@@ -287,6 +294,46 @@ async def test_a_call_that_nobody_waits_for_any_more_is_not_begun(log_url, why):
             assert handled["delivered"]["consumer_seq"] == 1
         assert story.done == []
         assert len(await story.log()) == before
+
+
+async def test_a_coroutine_in_the_hands_of_a_worker_ends_when_its_run_is_cancelled(log_url):
+    async with running(log_url, "stop-async") as story:
+        ended = asyncio.Event()
+
+        async def nap(given: int, context: Context) -> int:
+            try:
+                await asyncio.sleep(25)
+            finally:
+                ended.set()
+            return given
+
+        skill(story.of("nap"))(nap)
+        async with serving(story, log_url, skill_of(nap)):
+            await story.publish({"s": {"skill": story.of("nap")}})
+            await story.start(1)
+            await story.waits_for(workflow.Leased)
+            await story.accepted("workflow.cancel", story.of("run"))
+            await asyncio.wait_for(ended.wait(), 5)
+            assert (await story.ended()).outcome == "cancelled"
+
+
+async def test_a_process_in_the_hands_of_a_worker_ends_when_its_run_is_cancelled(log_url, tmp_path):
+    async with running(log_url, "stop-process") as story, serving(story, log_url, skill_of(naps_in_pool)):
+        file = tmp_path / "process"
+        await story.publish({"s": {"skill": "naps_in_pool"}})
+        await story.start(str(file))
+
+        async def began():
+            return file.exists()
+
+        await story.until(began, bool)
+        process = int(file.read_text())
+        await story.accepted("workflow.cancel", story.of("run"))
+
+        async def is_there():
+            return Path(f"/proc/{process}").exists()
+
+        await story.until(is_there, lambda there: not there, 5)
 
 
 async def test_what_is_done_late_counts_and_the_attempt_after_it_is_called_off(log_url):
