@@ -15,6 +15,7 @@ from uuid import uuid4
 import msgspec
 
 from benchmarks.workflows_sagas import COMPENSATED, COMPLETED, STEPS, Measured, drive, ends, step, undo
+from domain.circuit import CircuitPolicy
 from domain.skill import RetryPolicy
 from domain.workflow_definition import Compensation, Definition, Step
 from eventstore.envelope import StreamId
@@ -28,6 +29,8 @@ from skills.skill import Context, Skill, SkillFailed, skill, skill_of
 _ENDS: Final = {"workflow.completed": COMPLETED, "workflow.failed": COMPENSATED}
 _ME: Final = Caller(actor="bench")
 _DEFINITION: Final = "saga"
+_NEVER_OPEN: Final = CircuitPolicy(failures=1_000, recovery=0.1)
+"""Runs fail here on purpose, and nobody else waits for a skill to recover."""
 
 
 class Given(msgspec.Struct, frozen=True):
@@ -128,7 +131,7 @@ def _skills() -> list[Skill[Any, Any]]:
 
 
 def _skill(name: str, number: int, work: Callable[[int, int], dict[str, int | str]]) -> Skill[Any, Any]:
-    @skill(name)
+    @skill(name, circuit=_NEVER_OPEN)
     async def done(given: Given, context: Context) -> Gave:
         try:
             return msgspec.convert(work(given.run, number), Gave)

@@ -101,6 +101,11 @@ class Committer:
         await self._publisher.close()
         await self._reader.close()
 
+    @property
+    def under_way(self) -> int:
+        """Writes whose outcome is not known yet."""
+        return len(self._open)
+
     async def commit(self, messages: Sequence[Message], *, timeout: float = 15.0) -> int:
         """Store the messages atomically; the position of the last one.
 

@@ -97,6 +97,11 @@ class EventStore:
         """Why every write is refused at the moment, if so."""
         return self._committer.full
 
+    @property
+    def under_way(self) -> int:
+        """Writes whose outcome is not known yet."""
+        return self._committer.under_way
+
     def take_no_more(self, reason: str | None) -> None:
         """Refuse every write with LogFull from now on; with None take them again."""
         self._committer.take_no_more(reason)

@@ -143,7 +143,7 @@ def skill(
 ) -> Callable[[Callable[[I, Context], O | Awaitable[O]]], Callable[[I, Context], O | Awaitable[O]]]:
     """Marks a function as a skill; what is not given here is read from it: the schemas from its types, the description
     from its docstring, how it runs from whether it is a coroutine function. Raises TypeError for a function that does
-    not have two parameters with types and a type of its result."""
+    not have two parameters with types and a type of its result, msgspec.ValidationError for what is out of bounds."""
 
     def mark(function: Callable[[I, Context], O | Awaitable[O]]) -> Callable[[I, Context], O | Awaitable[O]]:
         takes, gives = _types(function)
@@ -167,6 +167,7 @@ def skill(
             effects=effects,
             requires=requires,
         )
+        msgspec.convert(msgspec.to_builtins(specification), Specification)
         setattr(function, _ATTRIBUTE, Skill(name, specification, runs or how, function, takes, gives))
         return function
 

@@ -16,6 +16,9 @@ from eventstore.tasks import finished
 from sagas.workflows.listening import Delivery
 from sagas.workflows.means import Means, Origin
 
+_FEW_EVENTS: Final = 3
+"""A write of several events is an atomic batch, which takes the server as long as some six single ones (benchmarks/
+append.py): while it has nothing else to do, few events are written one after the other."""
 MOST_EVENTS: Final = 400
 """Of one write; what is more is written in parts from each of which on the run comes to the same end."""
 
@@ -85,7 +88,8 @@ class History:
         """`after` is the state that follows. Raises WrongVersion, LogUnavailable, and WriteTooLarge where what cannot
         be divided is: then what comes before it is written."""
         self.is_torn = False
-        for part in parts(events, MOST_EVENTS):
+        alone = len(events) <= _FEW_EVENTS and not self._means.store.under_way
+        for part in parts(events, 1 if alone else MOST_EVENTS):
             await self._append(part, moment)
         self.is_torn = False
         self.state = after

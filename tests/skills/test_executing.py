@@ -7,6 +7,7 @@ import psutil
 import pytest
 import pytest_asyncio
 
+from domain.circuit import CircuitPolicy
 from domain.workflow import LARGEST_INLINE, Value
 from eventstore.blobs import Blobs, create_blobs
 from eventstore.connection import connect_to
@@ -128,3 +129,9 @@ def test_only_what_another_process_can_import_runs_in_one():
     assert importable(skill_of(offered.process_of_pool)) == ("tests.skills.offered", "process_of_pool")
     with pytest.raises(ValueError, match="local runs in another process: it must be a function of a module"):
         importable(skill_of(local))
+
+
+def test_what_is_out_of_bounds_is_refused_where_it_is_written():
+    """And not when it is on the record, where nobody could read it."""
+    with pytest.raises(msgspec.ValidationError, match="<= 1000"):
+        skill("a", circuit=CircuitPolicy(failures=1_001))(offered.count_words)
