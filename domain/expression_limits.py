@@ -14,7 +14,7 @@ MOST_VALUES: Final = 1_000_000
 """Of one result: objects, lists, texts, numbers, each as often as it is named. Long texts count once for every CHUNK
 characters."""
 CHUNK: Final = 64
-_MOST_MADE: Final = 3 * MOST_VALUES
+_MOST_MADE: Final = 2 * MOST_VALUES
 """In one expression, with all that is made on the way."""
 _MAKING: Final = frozenset(
     {

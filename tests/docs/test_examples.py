@@ -22,7 +22,7 @@ TESTED = re.compile(
     r"`((?:tests|benchmarks|domain|sagas|eventstore|handlers|models|records|projections|api|sagacity)/(?!\{)[^`:]*)"
 )
 
-_LONG = ("agents", "analysis", "audit-trail", "backups", "models", "predicting", "progressive-delivery")
+_LONG = ("agents", "analysis", "audit-trail", "backups", "models", "predicting", "progressive-delivery", "workflows")
 LONG = {f"docs/{page}.md" for page in _LONG}
 """Pages that take as long as all others together; they are gone through right before the crash matrix."""
 

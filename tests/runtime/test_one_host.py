@@ -56,6 +56,7 @@ def test_a_second_machine_with_the_saga_role_says_who_has_it_and_exits_2(first, 
     assert called.stderr.count("\n") == 1
 
 
+@pytest.mark.matrix
 def test_a_worker_may_run_beside_it(first, machine):
     """With no process host, and no database, which it neither fills nor reads."""
     beside = machine("beside", "worker")

@@ -65,6 +65,7 @@ def test_whatever_is_killed_comes_back_and_nothing_is_lost(up, service):
         eventually(lambda name=name: httpx.get(f"{up.url}/api/v1/organizations/{name}").status_code == 200)
 
 
+@pytest.mark.matrix  # the same of the API alone: tests/api/test_outage.py
 def test_while_the_log_is_away_commands_get_a_503_that_says_to_try_again(up):
     os.kill(up.pid("nats-server"), signal.SIGSTOP)
     try:

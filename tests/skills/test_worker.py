@@ -253,8 +253,8 @@ async def test_skills_are_registered_by_command_and_every_refusal_is_named(log_u
             known = (await core.aggregates.load(registry.skill, "registered", latest=True)).state
             assert isinstance(known, registry.Known)
             assert known.versions["1"].specification == counting.specification
-            wrong = counted(Load(), "wrong", capabilities=("No Capability",))
-            with pytest.raises(NotRegistered, match="wrong: /data/specification/capabilities"):
+            wrong = counted(Load(), "wrong", cost=registry.Cost(currency="USD"))
+            with pytest.raises(NotRegistered, match="wrong: .*/cost/currency"):
                 await register(core.connection, [counting, wrong], actor="tester")
         finally:
             await end_tasks(answering)
