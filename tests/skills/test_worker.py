@@ -254,7 +254,7 @@ async def test_skills_are_registered_by_command_and_every_refusal_is_named(log_u
             assert isinstance(known, registry.Known)
             assert known.versions["1"].specification == counting.specification
             wrong = counted(Load(), "wrong", cost=registry.Cost(currency="USD"))
-            with pytest.raises(NotRegistered, match="wrong: .*/cost/currency"):
+            with pytest.raises(NotRegistered, match=r"wrong: .*/cost/currency"):
                 await register(core.connection, [counting, wrong], actor="tester")
         finally:
             await end_tasks(answering)
