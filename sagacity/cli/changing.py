@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from eventstore.envelope import new_id
+from sagacity.cli import UserError
 from sagacity.cli.command import print_outcome, refusal_of, send
 from sagacity.cli.connecting import Api, ApiPlace, open_api
 
@@ -20,6 +21,17 @@ def change(target: ApiPlace, type: str, id: str | None, data: Any, as_json: bool
 def command_body(type: str, id: str | None, data: Any) -> dict[str, Any]:
     stream = {} if id is None else {"stream": {"category": type.partition(".")[0], "id": id}}
     return {"id": new_id(), "type": type, "data": data, **stream}
+
+
+def only_one(names: Sequence[str], none: str, several: str) -> str:
+    """Meant by whoever leaves the name out. Raises UserError: `none`, or `several` with all of them."""
+    match names:
+        case [only]:
+            return only
+        case []:
+            raise UserError(none)
+        case _:
+            raise UserError(f"{several}: {', '.join(names)}")
 
 
 async def get(target: ApiPlace, path: str, **query: Any) -> Mapping[str, Any]:

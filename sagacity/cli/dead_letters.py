@@ -10,7 +10,7 @@ import msgspec
 
 from api.links import path_of
 from sagacity.cli import UserError
-from sagacity.cli.changing import change, get, items
+from sagacity.cli.changing import change, get, items, only_one
 from sagacity.cli.connecting import ApiPlace, api_options, open_api, run
 from sagacity.cli.output import cell, json_option, print_json, print_table
 from sagacity.cli.sources import limit_option
@@ -53,13 +53,8 @@ def give_up(context: click.Context, *, target: ApiPlace, id: str, call: str | No
 def _only_parked(target: ApiPlace, id: str) -> str:
     """Raises UserError."""
     under_way = run(get(target, path_of("workflow", id)))["under_way"]
-    match [name for name, each in under_way.items() if each.get("status") == "parked"]:
-        case [only]:
-            return only
-        case []:
-            raise UserError(f"no call of {id} is parked")
-        case several:
-            raise UserError(f"several calls of {id} are parked, name one with --call: {', '.join(several)}")
+    parked = [name for name, each in under_way.items() if each.get("status") == "parked"]
+    return only_one(parked, f"no call of {id} is parked", f"several calls of {id} are parked, name one with --call")
 
 
 @click.command("dead-letters")

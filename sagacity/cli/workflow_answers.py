@@ -5,8 +5,7 @@ from __future__ import annotations
 import click
 
 from api.links import path_of
-from sagacity.cli import UserError
-from sagacity.cli.changing import change, get
+from sagacity.cli.changing import change, get, only_one
 from sagacity.cli.connecting import ApiPlace, api_options, run
 from sagacity.cli.output import json_option
 
@@ -65,11 +64,5 @@ def cancel(context: click.Context, *, target: ApiPlace, id: str, reason: str, as
 
 def _only_question(target: ApiPlace, id: str) -> str:
     """Raises UserError."""
-    asked = [each["step"] for each in run(get(target, path_of("workflow", id)))["waiting_for"]]
-    match asked:
-        case [step]:
-            return str(step)
-        case []:
-            raise UserError(f"{id} asks nothing at the moment")
-        case _:
-            raise UserError(f"{id} asks several things, name the step: {', '.join(asked)}")
+    asked = [str(each["step"]) for each in run(get(target, path_of("workflow", id)))["waiting_for"]]
+    return only_one(asked, f"{id} asks nothing at the moment", f"{id} asks several things, name the step")

@@ -27,6 +27,18 @@ class Numbered(msgspec.Struct):
     n: int
 
 
+def failing_first(times=1):
+    """Fails so often before it gives what it is given."""
+    failures = iter((True,) * times)
+
+    def stumble(given):
+        if next(failures, False):
+            raise ValueError("not now")
+        return given
+
+    return stumble
+
+
 class Story:
     """Everything of one test has its `name` before it: the log is shared."""
 

@@ -15,7 +15,7 @@ from sagacity.initialising import initialise_server
 from sagas.workflows import history
 from sagas.workflows.engine import CONSUMER, MOST_DELIVERIES
 from skills.skill import SkillFailed
-from tests.sagas.workflows.story import ME, running
+from tests.sagas.workflows.story import ME, failing_first, running
 
 QUICK = RetryPolicy(attempts=3, first=0.05, longest=0.1)
 ONCE = RetryPolicy(attempts=1)
@@ -27,14 +27,7 @@ def fail(given):
 
 async def test_an_attempt_that_fails_is_made_again_after_a_pause(log_url):
     async with running(log_url, "again") as story:
-        failures = iter((True, True))
-
-        def stumble(given):
-            if next(failures, False):
-                raise ValueError("not now")
-            return given
-
-        ended = await story.run({"s": {"skill": story.skill("stumble", stumble, retry=QUICK)}}, 1)
+        ended = await story.run({"s": {"skill": story.skill("stumble", failing_first(2), retry=QUICK)}}, 1)
         assert ended.outcome == "completed"
         assert [attempt for _, _, attempt, _ in story.done] == [1, 2, 3]
         assert len({call for _, call, *_ in story.done}) == 1
@@ -45,15 +38,8 @@ async def test_an_attempt_that_fails_is_made_again_after_a_pause(log_url):
 
 async def test_a_pause_longer_than_a_run_is_kept_in_hand_is_waited_for_by_a_timer(log_url):
     async with running(log_url, "long-pause") as story:
-        failures = iter((True,))
-
-        def stumble(given):
-            if next(failures, False):
-                raise ValueError("not now")
-            return given
-
         retry = {"attempts": 2, "first": 3_600.0, "longest": 1.5}
-        ended = await story.run({"s": {"skill": story.skill("stumble", stumble), "retry": retry}}, 1)
+        ended = await story.run({"s": {"skill": story.skill("stumble", failing_first()), "retry": retry}}, 1)
         assert ended.outcome == "completed"
         (failed,) = await story.events(workflow.Failed)
         (again,) = [each for each in await story.log() if each.type == "workflow.reattempted"]
@@ -327,14 +313,7 @@ async def test_a_run_that_engines_which_end_hand_over_is_not_ended_however_often
 
 async def test_a_sub_workflow_that_has_failed_is_begun_anew_when_a_person_retries_it(log_url):
     async with running(log_url, "child-again") as story:
-        failures = iter((True,))
-
-        def stumble(given):
-            if next(failures, False):
-                raise ValueError("not now")
-            return given
-
-        await story.publish({"s": {"skill": story.skill("stumble", stumble, retry=ONCE)}}, name="inner")
+        await story.publish({"s": {"skill": story.skill("stumble", failing_first(), retry=ONCE)}}, name="inner")
         await story.publish({"a": {"workflow": story.of("inner"), "on_failure": "park"}})
         await story.start("given")
         await story.waits_for(workflow.Parked)

@@ -18,7 +18,7 @@ from sagas.workflows.outside import Outside
 from sagas.workflows.queue import Queue
 from skills.protocol import REPORTS, report_subject
 from skills.skill import Context, skill, skill_of
-from tests.sagas.workflows.story import running
+from tests.sagas.workflows.story import failing_first, running
 
 ONCE = RetryPolicy(attempts=1)
 
@@ -113,14 +113,8 @@ async def test_while_time_passes(log_url):
 
 async def test_before_an_attempt_is_made_again(log_url):
     async with running(log_url, "mid-pause") as story:
-        failures = iter((True,))
-
-        def stumble(given):
-            if next(failures, False):
-                raise ValueError("not now")
-
         retry = {"attempts": 2, "first": 3_600.0, "longest": 1.0}
-        await story.publish({"s": {"skill": story.skill("stumble", stumble), "retry": retry}})
+        await story.publish({"s": {"skill": story.skill("stumble", failing_first()), "retry": retry}})
         await story.start()
         await story.waits_for(workflow.Failed)
         await after_a_crash(story)
